@@ -1,0 +1,1 @@
+"""The plugins pycodec ships; found through the same entry points as anybody's."""

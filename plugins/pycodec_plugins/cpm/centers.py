@@ -1,0 +1,46 @@
+"""Learned scalar centres with soft gradients (Mentzer et al. 2018, eq. 2-4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class LearnedCenters(nn.Module):
+    """Nearest-centre quantiser whose gradient is that of a soft assignment.
+
+    Args:
+        count: L, number of centres.
+        sigma: hardness of the soft assignment (1 in the paper).
+        span: the centres start evenly spaced in ``-span..span``.
+    """
+
+    def __init__(self, count: int = 6, sigma: float = 1.0, span: float = 2.0):
+        super().__init__()
+        self.count, self.sigma, self.span = count, sigma, span
+        self.centers = nn.Parameter(torch.linspace(-span, span, count))
+
+    def config(self) -> dict:
+        return {"count": self.count, "sigma": self.sigma, "span": self.span}
+
+    def assign(self, z: Tensor) -> Tensor:
+        """Index of the nearest centre (eq. 2) of every value of ``z``, int64, same shape; ties go to the lower index."""
+        return (z[..., None] - self.centers).abs().argmin(-1)
+
+    def surrogate(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Quantised values with the gradient of the soft assignment (eq. 3 and 4), and the symbols."""
+        distance = (z.float()[..., None] - self.centers).square()  # [..., L]
+        soft = (torch.softmax(-self.sigma * distance, -1) * self.centers).sum(-1)
+        symbols = distance.argmin(-1)
+        hard = self.centers[symbols]
+        return soft + (hard - soft).detach(), symbols
+
+    def quantize(self, z: Tensor) -> np.ndarray:
+        """Symbols (C, h, w) int32 of one latent [1, C, h, w]."""
+        return self.assign(z)[0].to(torch.int32).cpu().numpy()
+
+    def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+        """Latent [1, C, h, w] float32 of symbols (C, h, w)."""
+        index = torch.from_numpy(np.ascontiguousarray(symbols, np.int64)).to(device)
+        return self.centers.detach()[index][None]

@@ -1,0 +1,193 @@
+"""cpm: the codec of Mentzer et al. 2018, and its concurrent training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
+
+from pycodec import Codec, weights
+from pycodec.errors import InvalidInput
+from pycodec.training.task import Losses, as_batch
+
+from .autoencoder import ResidualAutoencoder
+from .centers import LearnedCenters
+from .entropy import CategoricalContext
+
+NAME = "cpm"
+WEIGHTS = Path(__file__).parent / "weights" / "cpm.safetensors"
+
+
+def parts(config: Mapping[str, Any]) -> tuple[ResidualAutoencoder, LearnedCenters, CategoricalContext]:
+    """Untrained components; ``config`` holds "transform", "quantizer" and "entropy_model" tables of arguments."""
+    transform = ResidualAutoencoder(**config.get("transform", {}))
+    quantizer = LearnedCenters(**config.get("quantizer", {}))
+    entropy_model = CategoricalContext(
+        transform.channels, quantizer.count, **config.get("entropy_model", {})
+    )
+    return transform, quantizer, entropy_model
+
+
+def create(weights_file: str | Path | None = None) -> Codec:
+    """The codec with the light weights that come with it, or those of ``weights_file``."""
+    tensors, metadata = weights.load(weights_file or WEIGHTS)
+    transform, quantizer, entropy_model = parts(metadata["config"])
+    weights.load_module(transform, tensors, "transform.")
+    weights.load_module(quantizer, tensors, "quantizer.")
+    weights.load_module(entropy_model.network, tensors, "network.")
+    entropy_model.centers.copy_(quantizer.centers.detach())
+    entropy_model.load_integer_tensors(tensors, "context.")
+    return Codec(
+        NAME,
+        transform,
+        quantizer,
+        entropy_model,
+        qualities=(1.0, float(transform.maps)),
+        default_quality=float(transform.maps),
+        fingerprint=bytes.fromhex(metadata["fingerprint"]),
+    )
+
+
+def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> CpmTask:
+    """What ``pycodec train`` trains; see :class:`CpmTask`."""
+    return CpmTask(config, **options)
+
+
+create.training_task = training_task  # type: ignore[attr-defined]
+
+
+class CpmTask(nn.Module):
+    """Concurrent training of section 3.3: the autoencoder and the context model, each with its own loss and optimiser.
+
+    Autoencoder, centres: d(x, x_hat) + max(beta t_i, beta MC), MC the masked coding cost (eq. 19) in bits per symbol, t_i
+    the target of the importance map drawn for the batch ("rate clipping", section 4; t_i = i / maps * t). Context model:
+    the coding cost C (eq. 13). The gradient of MC reaches the encoder through the context model, by the soft
+    assignment, and through the mask.
+
+    Args:
+        config: of the codec's components.
+        target_bpp: t, the rate of the highest map.
+        beta: weight of the rate (500 / 50 in the authors' code: per bit per symbol, against ``distortion`` below).
+        distortion: "ms_ssim", 100 (1 - MS-SSIM), or "mse" on the 0..255 scale.
+        regularization: weight of the L2 norm of the convolutions, and ``center_regularization`` of the centres.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        target_bpp: float = 1.0,
+        beta: float = 10.0,
+        distortion: str = "ms_ssim",
+        regularization: float = 1e-4,
+        center_regularization: float = 0.002,
+    ):
+        super().__init__()
+        if distortion not in ("ms_ssim", "mse"):
+            raise InvalidInput(f"distortion is {distortion!r}; expected 'ms_ssim' or 'mse'")
+        self.config = dict(config)
+        self.transform, self.quantizer, self.entropy_model = parts(config)
+        self.target_bpp, self.beta, self.distortion_name = target_bpp, beta, distortion
+        self.regularization, self.center_regularization = regularization, center_regularization
+        self.to(memory_format=torch.channels_last)
+
+    def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
+        """Stages: "concurrent" as in the paper; "autoencoder" without a rate and "context" on it, for the ablation."""
+        autoencoder = [{"params": [*self.transform.parameters(), *self.quantizer.parameters()]}]
+        context = [{"params": list(self.entropy_model.network.parameters())}]
+        return {
+            "concurrent": {"autoencoder": autoencoder, "context": context},
+            "autoencoder": {"autoencoder": autoencoder},
+            "context": {"context": context},
+        }[stage]
+
+    def distortion(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        if self.distortion_name == "mse":
+            return (x_hat - x).square().mean()
+        value = ms_ssim(x_hat.float() + 128, x + 128, data_range=255.0)
+        return 100 * (1 - torch.as_tensor(value))
+
+    def training_step(self, images: Tensor, stage: str) -> Losses:
+        count, _, height, width = images.shape
+        pixels = height * width
+        index = int(torch.randint(1, self.transform.maps + 1, ()))
+        quality = torch.full((count,), float(index), device=images.device)
+        z, mask = self.transform.masked_analysis(images, quality)
+        z_hat, symbols = self.quantizer.surrogate(z)
+        losses: dict[str, Tensor] = {}
+        scalars: dict[str, float] = {}
+        bits = None
+        if stage != "autoencoder":
+            bits = self.entropy_model.bits(symbols, z_hat, quality)
+            scalars["bpp"] = bits.detach().sum().item() / (count * pixels)
+        if stage != "context":
+            d = self.distortion(images, self.transform.synthesis(z_hat, quality))
+            penalty = self.center_regularization * self.quantizer.centers.square().sum()
+            for module in self.transform.modules():
+                if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                    penalty = penalty + self.regularization * module.weight.square().sum()
+            loss = d + penalty
+            if bits is not None:
+                ceil_mask = mask + (mask.ceil() - mask).detach()
+                masked_cost = (ceil_mask * bits).mean()
+                target = self.target_bpp * index / self.transform.maps * pixels / bits[0].numel()
+                loss = loss + (self.beta * masked_cost).clamp(min=self.beta * target)
+            losses["autoencoder"] = loss
+            scalars |= {"distortion": d.item(), "loss": loss.item()}
+        if bits is not None:
+            losses["context"] = bits.mean()
+        return Losses(losses, scalars)
+
+    def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
+        figures = {}
+        device = self.transform.mean.device
+        height, width = (n - n % 8 for n in image.shape[:2])
+        x = as_batch(image[:height, :width]).to(device)
+        for index in range(1, self.transform.maps + 1):
+            quality = torch.tensor([float(index)], device=device)
+            symbols = self.quantizer.assign(self.transform.analysis(x, quality))
+            z_hat = self.quantizer.centers[symbols]
+            x_hat = self.transform.synthesis(z_hat, quality).clamp(-128, 127).round()
+            bits = self.entropy_model.bits(symbols, z_hat, quality)
+            uniform = symbols.numel() * math.log2(self.quantizer.count)
+            rate = uniform if stage == "autoencoder" else bits.sum().item()
+            figures[f"bpp_{index}"] = rate / (height * width)
+            figures[f"ms_ssim_{index}"] = float(ms_ssim(x_hat + 128, x + 128, data_range=255.0))
+        return figures
+
+    def initialize(self, path: Path) -> None:
+        """Start from a weights file instead of from random values."""
+        tensors, _ = weights.load(path)
+        for name, module in self._stored().items():
+            weights.load_module(module, tensors, f"{name}.")
+
+    def _stored(self) -> dict[str, nn.Module]:
+        return {
+            "transform": self.transform,
+            "quantizer": self.quantizer,
+            "network": self.entropy_model.network,
+        }
+
+    @torch.no_grad()
+    def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Write the codec's weights: transforms, centres, float context network (to train on), integer tables."""
+        tensors = {
+            f"{prefix}.{key}": value.cpu().numpy()
+            for prefix, module in self._stored().items()
+            for key, value in module.state_dict().items()
+        }
+        self.entropy_model.centers.copy_(self.quantizer.centers)
+        latents = []
+        for image in calibration:
+            x = as_batch(image[: 8 * (min(image.shape[0], 512) // 8), : 8 * (min(image.shape[1], 512) // 8)])
+            for index in (1, self.transform.maps):
+                z = self.transform.analysis(x, torch.tensor([float(index)]))
+                latents.append((self.quantizer.quantize(z), float(index)))
+        self.entropy_model.export(latents)
+        tensors |= self.entropy_model.integer_tensors("context.")
+        weights.save(path, tensors, {"codec": NAME, "config": self.config, **metadata})

@@ -1,0 +1,185 @@
+"""ctx3d, the default codec: residual DCT transform, integer latents, 3D context model with the parametric head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pycodec import Codec, weights
+from pycodec.training.task import Losses, as_batch
+
+from .entropy import ParametricContext, logistic_bits
+from .quality import QualityTable
+from .residual_dct import ResidualDCT
+from .rounding import IntegerRounding
+
+NAME = "ctx3d"
+WEIGHTS = Path(__file__).parent / "weights" / "ctx3d.safetensors"
+QUALITIES = 8
+VALIDATED = (1.0, 3.0, 5.0, 8.0)
+
+
+def parts(config: Mapping[str, Any]) -> tuple[ResidualDCT, IntegerRounding, ParametricContext]:
+    """Untrained components; ``config`` holds "transform" and "entropy_model" tables of keyword arguments."""
+    transform = ResidualDCT(qualities=QUALITIES, **config.get("transform", {}))
+    entropy_model = ParametricContext(
+        transform.channels, qualities=QUALITIES, **config.get("entropy_model", {})
+    )
+    return transform, IntegerRounding(), entropy_model
+
+
+def create(weights_file: str | Path | None = None) -> Codec:
+    """The codec with the weights that come with it, or those of ``weights_file``."""
+    tensors, metadata = weights.load(weights_file or WEIGHTS)
+    transform, quantizer, entropy_model = parts(metadata["config"])
+    weights.load_module(transform, tensors, "transform.")
+    weights.load_module(entropy_model.network, tensors, "network.")
+    entropy_model.load_integer_tensors(tensors, "context.")
+    return Codec(
+        NAME,
+        transform,
+        quantizer,
+        entropy_model,
+        qualities=(1.0, float(QUALITIES)),
+        fingerprint=bytes.fromhex(metadata["fingerprint"]),
+    )
+
+
+def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Ctx3dTask:
+    """What ``pycodec train`` trains; see :class:`Ctx3dTask`."""
+    return Ctx3dTask(config, **options)
+
+
+create.training_task = training_task  # type: ignore[attr-defined]
+
+
+class FactorizedPrior(nn.Module):
+    """A logistic per plane and quality: the rate of the first stage, before there is a context model."""
+
+    def __init__(self, planes: int):
+        super().__init__()
+        self.mean = QualityTable(torch.zeros(QUALITIES, planes))
+        self.log_scale = QualityTable(torch.zeros(QUALITIES, planes))
+
+    def bits(self, values: Tensor, quality: Tensor) -> Tensor:
+        mean, log_scale = (t(quality)[:, :, None, None] for t in (self.mean, self.log_scale))
+        return logistic_bits(values, mean.expand_as(values), log_scale.expand_as(values))
+
+
+class Ctx3dTask(nn.Module):
+    """Rate-distortion training over all qualities at once.
+
+    Stages: "transform" (against a factorized prior), "context" (the context model on fixed latents), "joint" (both; the
+    transform learns to rely on the context model).
+
+    Every crop draws its quality q, half of the time a whole one; its loss is (bpp + lambda(q) MSE) lambda(q)^-1/2 up to
+    a constant, so that every rate weighs alike.
+
+    Args:
+        config: of the codec's components.
+        lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality; geometric between.
+    """
+
+    def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = (0.0006, 0.15)):
+        super().__init__()
+        self.config = dict(config)
+        self.transform, self.quantizer, self.entropy_model = parts(config)
+        self.prior = FactorizedPrior(self.transform.channels)
+        self.log_lambdas = torch.tensor(lambdas).log()
+        self.to(memory_format=torch.channels_last)
+
+    def lambda_of(self, quality: Tensor) -> Tensor:
+        low, high = self.log_lambdas
+        return torch.exp(low + (high - low) * (quality - 1) / (QUALITIES - 1))
+
+    def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
+        tables = [self.transform.log_gain.table, self.transform.log_step.table]
+        table_ids = {id(p) for p in tables}
+        body = [p for p in self.transform.parameters() if id(p) not in table_ids]
+        network = [p for p in self.entropy_model.network.parameters()]
+        groups = {
+            "transform": [
+                {"params": body},
+                {"params": [*tables, *self.prior.parameters()], "ratio": 5.0},
+            ],
+            "context": [{"params": network}],
+            "joint": [{"params": body}, {"params": tables, "ratio": 2.0}, {"params": network}],
+        }
+        return {"model": groups[stage]}
+
+    def training_step(self, images: Tensor, stage: str) -> Losses:
+        count, _, height, width = images.shape
+        quality = 1 + (QUALITIES - 1) * torch.rand(count)
+        quality = torch.where(torch.rand(count) < 0.5, quality.round(), quality).to(images.device)
+        y = self.transform.analysis(images, quality)
+        rounded, noisy = self.quantizer.surrogate(y)
+        if stage == "transform":
+            bits = self.prior.bits(noisy, quality)
+        elif stage == "context":
+            bits = self.entropy_model.bits(rounded.detach(), rounded.detach(), quality)
+        else:
+            bits = self.entropy_model.bits(noisy, rounded, quality)
+        bpp = bits.sum((1, 2, 3)) / (height * width)
+        lam = self.lambda_of(quality)
+        weight = (lam / 0.01) ** -0.5
+        if stage == "context":
+            return Losses({"model": (bpp * weight).mean()}, {"bpp": bpp.mean().item()})
+        mse = (self.transform.synthesis(rounded, quality) - images).square().mean((1, 2, 3))
+        psnr = 10 * torch.log10(255**2 / mse.detach()).mean()
+        loss = ((bpp + lam * mse) * weight).mean()
+        return Losses(
+            {"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": psnr.item()}
+        )
+
+    def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
+        figures = {}
+        device = self.transform.analysis_dct.device
+        height, width = (n - n % 8 for n in image.shape[:2])
+        x = as_batch(image[:height, :width]).to(device)
+        for q in VALIDATED:
+            quality = torch.tensor([q], device=device)
+            y = self.transform.analysis(x, quality).round()
+            x_hat = self.transform.synthesis(y, quality).clamp(-128, 127).round()
+            bits = (
+                self.prior.bits(y, quality)
+                if stage == "transform"
+                else self.entropy_model.bits(y, y, quality)
+            )
+            figures[f"bpp_{q:g}"] = bits.sum().item() / (height * width)
+            figures[f"psnr_{q:g}"] = 10 * np.log10(255**2 / F.mse_loss(x_hat, x).item())
+        return figures
+
+    def initialize(self, path: Path) -> None:
+        """Start from the transform and the context network of a weights file instead of from the DCT."""
+        tensors, _ = weights.load(path)
+        weights.load_module(self.transform, tensors, "transform.")
+        weights.load_module(self.entropy_model.network, tensors, "network.")
+
+    @torch.no_grad()
+    def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Write the codec's weights: half-precision transforms, the float context network (to train on), integer tables."""
+        stored = {"transform": self.transform, "network": self.entropy_model.network}
+        tensors = {
+            f"{prefix}.{key}": value.half().cpu().numpy()
+            for prefix, module in stored.items()
+            for key, value in module.state_dict().items()
+        }
+        # Calibrate on the rounded weights that will be used.
+        transform, quantizer, entropy_model = parts(self.config)
+        weights.load_module(transform, tensors, "transform.")
+        weights.load_module(entropy_model.network, tensors, "network.")
+        latents = []
+        for image in calibration:
+            x = as_batch(image[: 8 * (min(image.shape[0], 512) // 8), : 8 * (min(image.shape[1], 512) // 8)])
+            for q in VALIDATED:
+                y = transform.analysis(x, torch.tensor([q]))
+                latents.append((quantizer.quantize(y), q))
+        entropy_model.export(latents)
+        tensors |= entropy_model.integer_tensors("context.")
+        weights.save(path, tensors, {"codec": NAME, "config": self.config, **metadata})

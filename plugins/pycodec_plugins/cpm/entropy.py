@@ -1,0 +1,198 @@
+"""Entropy models on the masked 3D context network: float for training, its integer export for files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pycodec.coding.context import ContextModel
+from pycodec.coding.context_export import (
+    SCALE_MAX,
+    SCALE_MIN,
+    ActivationRanges,
+    FloatContext,
+    quantize_context,
+)
+from pycodec.errors import MissingWeights
+
+from .context import ContextNetwork
+
+LIKELIHOOD_FLOOR = 1e-9  # keeps the logarithm and its gradient finite, as CompressAI's bound does
+
+
+class ContextEntropyModel(nn.Module):
+    """What both heads share: the float network, and the integer model that codes files once exported."""
+
+    head: str
+
+    def __init__(self, network: ContextNetwork):
+        super().__init__()
+        self.network = network
+        self.integer: ContextModel | None = None
+
+    def network_input(self, symbols: Tensor) -> Tensor:
+        """Float input of the network for integer symbols, same shape."""
+        raise NotImplementedError
+
+    def code_inputs(self) -> np.ndarray:
+        """Float input of the network for each entry of the integer model's input map, float64 [codes]."""
+        raise NotImplementedError
+
+    def _coder(self) -> ContextModel:
+        if self.integer is None:
+            raise MissingWeights(
+                "this entropy model has no integer tables yet: train and export it, or load weights that hold them"
+            )
+        return self.integer
+
+    def encode(self, symbols: np.ndarray, quality_step: int, threads: int = 1) -> bytes:
+        """Stream of ``symbols`` (planes, h, w)."""
+        return self._coder().encode(symbols, quality_step, threads=threads)
+
+    def decode(
+        self, data: bytes, shape: tuple[int, int, int], quality_step: int, threads: int = 1
+    ) -> np.ndarray:
+        """Symbols (planes, h, w) int32 of a stream that ``encode`` wrote."""
+        return self._coder().decode(data, shape, quality_step, threads=threads)
+
+    def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
+        """Ideal code length under the integer tables, in bits."""
+        return self._coder().code_length_bits(symbols, quality_step)
+
+    @torch.no_grad()
+    def export(self, calibration: Iterable[tuple[np.ndarray, float]]) -> None:
+        """Make the integer model from the float network.
+
+        Args:
+            calibration: (symbols (planes, h, w), quality) of images; the largest activations seen on them set the
+                scales. Values beyond are clamped, which costs rate on such an image and nothing else.
+        """
+        ranges = ActivationRanges()
+        for symbols, quality in calibration:
+            volume = torch.from_numpy(np.ascontiguousarray(symbols, np.int64))[None]
+            a, b, c, _ = self.network.activations(self.network_input(volume), torch.tensor([float(quality)]))
+            ranges.update(a.amax().item(), b.amax().item(), c.amin().item(), c.amax().item())
+        self.integer = ContextModel(
+            quantize_context(self._float_context(), ranges, head=self.head), head=self.head
+        )
+
+    def _float_context(self) -> FloatContext:
+        net = self.network
+
+        def plane_bias(name: str, channels: int) -> np.ndarray:  # [Q, D, channels]
+            if not net.qualities:
+                return np.zeros((1, 1, channels))
+            table = getattr(net, name).table.detach().double()
+            return table.reshape(net.qualities, net.planes, channels).numpy()
+
+        weights = [(layer.weight * layer.mask).detach().double().numpy() for layer in net.layers]
+        biases = [layer.bias.detach().double().numpy() for layer in net.layers]
+        return FloatContext(
+            weights=weights,
+            bias0=plane_bias("first_bias", net.width) + biases[0],
+            bias1=biases[1],
+            bias2=biases[2],
+            bias3=plane_bias("last_bias", net.outputs) + biases[3],
+            inputs=self.code_inputs(),
+        )
+
+    def integer_tensors(self, prefix: str) -> dict[str, np.ndarray]:
+        """The integer model's arrays by name, for a weights file."""
+        return {prefix + name: array for name, array in self._coder().arrays().items()}
+
+    def load_integer_tensors(self, tensors: Mapping[str, np.ndarray], prefix: str) -> None:
+        """Code with the arrays under ``prefix`` from now on; raises InvalidInput if they are not a valid model."""
+        arrays = {
+            name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)
+        }
+        self.integer = ContextModel(arrays, head=self.head)
+
+
+class ParametricContext(ContextEntropyModel):
+    """Integer latents: each symbol a discretised logistic whose mean and scale the network gives.
+
+    Args:
+        planes: latent channels.
+        width: channels of the network.
+        qualities: rows of its plane biases.
+    """
+
+    head = "parametric"
+
+    def __init__(self, planes: int, width: int = 24, qualities: int = 8):
+        super().__init__(ContextNetwork(planes, 2, width, qualities))
+
+    def config(self) -> dict:
+        return {
+            "planes": self.network.planes,
+            "width": self.network.width,
+            "qualities": self.network.qualities,
+        }
+
+    def network_input(self, symbols: Tensor) -> Tensor:
+        return torch.asinh(symbols.float().clamp(-127, 127))
+
+    def code_inputs(self) -> np.ndarray:
+        return np.arcsinh(np.arange(-128, 128).clip(-127, 127).astype(np.float64))
+
+    def bits(self, values: Tensor, context: Tensor, quality: Tensor) -> Tensor:
+        """Cost of every latent value under the float network.
+
+        Args:
+            values: [N, planes, H, W], rounded, or with uniform noise of width 1 for a gradient.
+            context: [N, planes, H, W] rounded latents the network sees.
+            quality: [N].
+
+        Returns:
+            [N, planes, H, W] bits.
+        """
+        outputs = self.network(self.network_input(context), quality)
+        return logistic_bits(values, outputs[:, 0], outputs[:, 1])
+
+
+class CategoricalContext(ContextEntropyModel):
+    """Symbols of a small alphabet: the network gives the logits of L learned centres (eq. 6).
+
+    Args:
+        planes: latent channels.
+        centers: L.
+        width: channels of the network.
+    """
+
+    head = "categorical"
+
+    def __init__(self, planes: int, centers: int = 6, width: int = 24):
+        super().__init__(ContextNetwork(planes, centers, width, qualities=0))
+        # The centres belong to the quantiser; a copy here maps symbols to network inputs.
+        self.register_buffer("centers", torch.zeros(centers))
+
+    def config(self) -> dict:
+        return {
+            "planes": self.network.planes,
+            "centers": self.network.outputs,
+            "width": self.network.width,
+        }
+
+    def network_input(self, symbols: Tensor) -> Tensor:
+        return self.centers[symbols.long()]
+
+    def code_inputs(self) -> np.ndarray:
+        return self.centers.double().numpy()
+
+    def bits(self, symbols: Tensor, context: Tensor, quality: Tensor) -> Tensor:
+        """Cross entropy (eq. 7) in bits of ``symbols`` [N, planes, H, W], given quantised values ``context``."""
+        logits = self.network(context, quality)
+        return F.cross_entropy(logits, symbols, reduction="none") / math.log(2)
+
+
+def logistic_bits(values: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """-log2 of the logistic mass within half a unit of ``values``; all arguments of one shape."""
+    scale = log_scale.clamp(math.log(SCALE_MIN), math.log(SCALE_MAX)).exp()
+    distance = (values - mean).abs()  # the tail of the negative side is the accurate one in floating point
+    mass = torch.sigmoid((0.5 - distance) / scale) - torch.sigmoid((-0.5 - distance) / scale)
+    return -torch.log2(mass.clamp(min=LIKELIHOOD_FLOOR))

@@ -1,0 +1,62 @@
+"""Registers the cpm family: transforms, quantisers, entropy models, the codecs cpm and ctx3d, the ablation command."""
+
+from __future__ import annotations
+
+HERE = "pycodec_plugins.cpm"
+
+
+def pycodec_register_transforms(register):
+    register(
+        "residual_autoencoder",
+        f"{HERE}.autoencoder:ResidualAutoencoder",
+        summary="convolutional autoencoder with importance maps (Mentzer et al. 2018)",
+    )
+    register(
+        "residual_dct",
+        f"{HERE}.residual_dct:ResidualDCT",
+        summary="learnable 8x8 DCT plus residual networks",
+    )
+
+
+def pycodec_register_quantizers(register):
+    register(
+        "learned_centers",
+        f"{HERE}.centers:LearnedCenters",
+        summary="nearest of L learned scalar centres, soft gradient",
+    )
+    register(
+        "integer_rounding",
+        f"{HERE}.rounding:IntegerRounding",
+        summary="rounding, straight-through gradient, noise for the rate",
+    )
+
+
+def pycodec_register_entropy_models(register):
+    register(
+        "categorical_context3d",
+        f"{HERE}.entropy:CategoricalContext",
+        summary="masked 3D context model over learned centres",
+    )
+    register(
+        "parametric_context3d",
+        f"{HERE}.entropy:ParametricContext",
+        summary="masked 3D context model over integers",
+    )
+
+
+def pycodec_register_codecs(register):
+    register(
+        "cpm",
+        f"{HERE}.cpm:create",
+        summary="Mentzer et al. 2018, light width, one network for five rates",
+    )
+    register(
+        "ctx3d",
+        f"{HERE}.ctx3d:create",
+        summary="the default: residual DCT, integer 3D context model, any rate from one network",
+        aliases=("default",),
+    )
+
+
+def pycodec_register_commands(cli):
+    cli.lazy_command("ablation", f"{HERE}.ablation:command", "Rate of cpm under simpler context models (Table 1).")

@@ -1,0 +1,25 @@
+"""Vectors indexed by quality: one network serves a range of rates through small per-quality tables."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class QualityTable(nn.Module):
+    """One learned vector per whole quality, linear in between (training-time twin of a stored table).
+
+    Args:
+        initial: [qualities, channels] start values.
+    """
+
+    def __init__(self, initial: Tensor):
+        super().__init__()
+        self.table = nn.Parameter(initial.clone().float())
+
+    def forward(self, quality: Tensor) -> Tensor:
+        """Vectors for ``quality`` [N] in 1..qualities, as [N, channels]."""
+        position = (quality - 1).clamp(0, self.table.shape[0] - 1)
+        low = position.floor().long().clamp(max=self.table.shape[0] - 2)
+        fraction = (position - low)[:, None]
+        return self.table[low] * (1 - fraction) + self.table[low + 1] * fraction

@@ -1,0 +1,137 @@
+"""The transform of ctx3d: a learnable 8x8 DCT plus a residual network, both ways."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .dct import BLOCK, dct_kernels
+from .quality import QualityTable
+
+
+class PartialBlock(nn.Module):
+    """3x3 convolution on a quarter of the channels, then a two-layer pointwise network; residual.
+
+    A partial convolution (Chen et al. 2023, FasterNet) costs a sixteenth of a full one. The quality enters as a bias of
+    the hidden layer, so that each rate selects its own features.
+    """
+
+    def __init__(self, channels: int, qualities: int):
+        super().__init__()
+        self.part = channels // 4
+        self.spatial = nn.Conv2d(self.part, self.part, 3, padding=1, bias=False)
+        self.expand = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        self.project = nn.Conv2d(2 * channels, channels, 1)
+        self.bias = QualityTable(torch.zeros(qualities, 2 * channels))
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, channels, H, W], [N]
+        y = torch.cat([self.spatial(x[:, : self.part]), x[:, self.part :]], 1)
+        hidden = self.expand(y) + self.bias(quality)[:, :, None, None].to(y.dtype)
+        return x + self.project(F.relu(hidden))
+
+
+class Stack(nn.Sequential):
+    """A sequence whose PartialBlocks also receive the quality."""
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:  # type: ignore[override]
+        for layer in self:
+            x = layer(x, quality) if isinstance(layer, PartialBlock) else layer(x)
+        return x
+
+
+class ResidualDCT(nn.Module):
+    """Analysis and synthesis transforms of stride 8 that start as the YCbCr block DCT.
+
+        x --+-- learnable DCT --- x gain(q) --+-- y        y --+-- x step(q) --- learnable inverse DCT --+-- x_hat
+            +-- residual network (last = 0) --+                +-- x step(q) --- residual network --------+
+
+    Latents leave ``analysis`` in units of quantisation steps, so that rounding them is the quantiser. At initialisation
+    the residual networks give zero: training starts at the rate and quality of a plain DCT codec.
+
+    Args:
+        luma, chroma: coefficients kept of Y and of each of Cb, Cr; channels = luma + 2 * chroma.
+        qualities: whole qualities with tables of their own.
+        steps: initial quantisation step of the lowest and the highest quality, in 8-bit grey levels.
+        fine, coarse: widths at stride 4 and 8.
+        encoder_depth, decoder_depth: blocks at stride 8.
+    """
+
+    stride = BLOCK
+
+    def __init__(
+        self,
+        luma: int = 64,
+        chroma: int = 16,
+        qualities: int = 8,
+        steps: tuple[float, float] = (87.0, 8.7),
+        fine: int = 96,
+        coarse: int = 160,
+        encoder_depth: int = 5,
+        decoder_depth: int = 6,
+    ):
+        super().__init__()
+        self.channels = planes = luma + 2 * chroma
+        self._config = {
+            "luma": luma,
+            "chroma": chroma,
+            "qualities": qualities,
+            "steps": list(steps),
+            "fine": fine,
+            "coarse": coarse,
+            "encoder_depth": encoder_depth,
+            "decoder_depth": decoder_depth,
+        }
+        analysis, synthesis = dct_kernels(luma, chroma)
+        self.analysis_dct, self.synthesis_dct = nn.Parameter(analysis), nn.Parameter(synthesis)
+        ramp = torch.linspace(0, 1, qualities)[:, None]
+        log_step = torch.lerp(torch.tensor(steps[0]).log(), torch.tensor(steps[1]).log(), ramp).repeat(1, planes)
+        self.log_gain, self.log_step = QualityTable(-log_step), QualityTable(log_step)
+
+        def blocks(channels: int, count: int) -> list[nn.Module]:
+            return [PartialBlock(channels, qualities) for _ in range(count)]
+
+        self.encoder = Stack(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(48, fine, 3, padding=1),
+            *blocks(fine, 2),
+            nn.Conv2d(fine, coarse, 2, 2),
+            *blocks(coarse, encoder_depth),
+            nn.Conv2d(coarse, planes, 1),
+        )
+        self.decoder = Stack(
+            nn.Conv2d(planes, coarse, 3, padding=1),
+            *blocks(coarse, decoder_depth),
+            nn.Conv2d(coarse, fine * 4, 1),
+            nn.PixelShuffle(2),
+            *blocks(fine, 2),
+            nn.Conv2d(fine, 48, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+        for last in (self.encoder[-1], self.decoder[-2]):
+            nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
+
+    def config(self) -> dict:
+        return dict(self._config)
+
+    def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Latents of images.
+
+        Args:
+            x: [N, 3, H, W] float, RGB in -128..127, H and W multiples of 8.
+            quality: [N] in 1..qualities.
+
+        Returns:
+            [N, channels, H / 8, W / 8] in quantisation steps, not rounded.
+        """
+        gain = self.log_gain(quality).exp()[:, :, None, None]
+        residual = self.encoder(x / 64, quality).float() * 32
+        with torch.autocast(x.device.type, enabled=False):
+            return (F.conv2d(x.float(), self.analysis_dct, stride=BLOCK) + residual) * gain
+
+    def synthesis(self, y: Tensor, quality: Tensor) -> Tensor:
+        """Images [N, 3, 8 H, 8 W] in -128..127 (not clipped) of latents ``y`` [N, channels, H, W] in steps."""
+        with torch.autocast(y.device.type, enabled=False):
+            coefficients = y.float() * self.log_step(quality).exp()[:, :, None, None]
+            base = F.conv_transpose2d(coefficients, self.synthesis_dct, stride=BLOCK)
+        return base + self.decoder(coefficients / 24, quality).float() * 32

@@ -1,0 +1,31 @@
+"""Rounding to integers, the quantiser of transforms whose latents are in units of steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class IntegerRounding(nn.Module):
+    """Rounds to the nearest integer; in training the decoder sees rounded values with a straight-through gradient, the
+    rate sees uniform noise (Ballé et al. 2017), as HiFiC and its successors do.
+    """
+
+    limit = 1 << 20  # symbols lie in -limit..limit, the range of the context coder
+
+    def config(self) -> dict:
+        return {}
+
+    def surrogate(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """``(rounded, noisy)``: for the decoder with straight-through gradient, for the rate with additive noise."""
+        y = y.float()
+        return y + (y.round() - y).detach(), y + torch.rand_like(y) - 0.5
+
+    def quantize(self, y: Tensor) -> np.ndarray:
+        """Symbols (C, h, w) int32 of one latent [1, C, h, w]."""
+        return y[0].round().clamp(-self.limit, self.limit).to(torch.int32).cpu().numpy()
+
+    def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+        """Latent [1, C, h, w] float32 of symbols (C, h, w)."""
+        return torch.from_numpy(np.ascontiguousarray(symbols, np.float32))[None].to(device)

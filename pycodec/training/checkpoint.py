@@ -1,0 +1,62 @@
+"""Checkpoints of a run: safetensors, written to a temporary file and renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pycodec.errors import WeightsMismatch
+
+
+def save_checkpoint(
+    path: Path,
+    model: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    progress: Mapping[str, Any],
+) -> None:
+    """Write everything a run needs to go on exactly where it is."""
+    tensors = {f"model.{k}": v for k, v in model.items()} | {f"average.{k}": v for k, v in average.items()}
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            for key, value in state.items():
+                tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
+    temporary = path.with_name(path.name + ".partial")
+    save_file(
+        {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()},
+        temporary,
+        {"progress": json.dumps(dict(progress))},
+    )
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and progress of a checkpoint; raises WeightsMismatch when the file is not one."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(metadata["progress"])  # noqa: SIM118
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise WeightsMismatch(f"{path}: not a pycodec checkpoint ({error}); delete it or start without --resume") from None
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under ``prefix.``, without it."""
+    return {key[len(prefix) + 1 :]: value for key, value in tensors.items() if key.startswith(prefix + ".")}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Load the state that ``save_checkpoint`` wrote; param groups keep the recipe's settings."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

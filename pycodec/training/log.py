@@ -1,0 +1,80 @@
+"""What a run reports: a progress bar, a line of JSON for every event, TensorBoard scalars."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+EVERY_STEPS = 50
+
+
+class RunLog:
+    """Progress of one session of a run; use as a context manager.
+
+    Args:
+        directory: gets ``log.jsonl`` and ``tensorboard/``.
+        steps, first: length of the run and where this session starts.
+        minutes: limit of this session.
+    """
+
+    def __init__(self, directory: Path, steps: int, first: int, minutes: float):
+        self.file = (directory / "log.jsonl").open("a")
+        self.writer = SummaryWriter(str(directory / "tensorboard"))
+        self.console = Console()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.bar = self.progress.add_task("training", total=steps, completed=first, figures="")
+        self.began, self.minutes = time.monotonic(), minutes
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+
+    def __enter__(self) -> RunLog:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        self.file.close()
+        self.writer.close()
+
+    def step(self, step: int, stage: str, scalars: dict[str, float]) -> None:
+        """Count one step; every 50 steps the mean of the figures since is reported. NaN stands for "not this time"."""
+        for key, value in scalars.items():
+            if not math.isnan(value):
+                self.sums[key] = self.sums.get(key, 0.0) + value
+                self.counts[key] = self.counts.get(key, 0) + 1
+        if step % EVERY_STEPS:
+            return
+        means = {key: value / self.counts[key] for key, value in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        figures = "  ".join(f"{key} {value:.4g}" for key, value in means.items())
+        self.progress.update(self.bar, completed=step, description=stage, figures=figures)
+        self._write("step", step, {"seconds": time.monotonic() - self.began, **means})
+
+    def event(self, event: str, step: int, scalars: dict[str, float]) -> None:
+        """Report a validation or the start of a stage at once."""
+        self._write(event, step, scalars)
+        figures = "  ".join(f"{key} {value:.4g}" for key, value in scalars.items())
+        self.console.print(f"{event} at step {step}: {figures}", soft_wrap=True)
+
+    def _write(self, event: str, step: int, scalars: dict[str, float]) -> None:
+        self.file.write(json.dumps({"event": event, "step": step, **scalars}) + "\n")
+        self.file.flush()
+        for key, value in scalars.items():
+            self.writer.add_scalar(f"{event}/{key}", value, step)

@@ -1,0 +1,245 @@
+"""The training loop: Lightning Fabric, checkpoints, a weight average, logs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from pycodec.errors import InvalidInput, TrainingDiverged
+
+from .checkpoint import load_checkpoint, part, restore_optimizer, save_checkpoint
+from .data import RandomCrops, batches
+from .log import RunLog
+from .recipe import Recipe, Stage
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass
+class RunOptions:
+    """What may differ between two sessions of one run."""
+
+    directory: Path
+    resume: bool = False
+    minutes: float = math.inf
+    device: str = "cpu"
+    workers: int = 0
+    on_event: Callable[[str, int, dict[str, float]], None] = lambda event, step, scalars: None
+
+
+def learning_rate_factor(stage: Stage, step: int) -> float:
+    """Warm-up, then a cosine from 1 to ``stage.final_ratio``; ``step`` counts from the start of the stage."""
+    warmup = min(1.0, (step + 1) / max(1, stage.warmup_steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * step / stage.steps))
+    return warmup * (stage.final_ratio + (1 - stage.final_ratio) * cosine)
+
+
+class WeightAverage:
+    """Exponential moving average of a module's state; early steps count more (Polyak averaging with warm-up)."""
+
+    def __init__(self, module: nn.Module, decay: float):
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        averages, values = [], []
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                averages.append(self.state[name])
+                values.append(value)
+            else:
+                self.state[name].copy_(value)
+        torch._foreach_lerp_(averages, values, 1 - decay)
+
+    def applied(self, module: nn.Module) -> _Applied:
+        """Context manager: the module holds the averaged weights, in eval mode."""
+        return _Applied(self, module)
+
+
+class _Applied:
+    def __init__(self, average: WeightAverage, module: nn.Module):
+        self.average, self.module = average, module
+
+    def __enter__(self) -> None:
+        self.kept = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
+        self.module.load_state_dict(self.average.state)
+        self.module.eval()
+
+    def __exit__(self, *exc: object) -> None:
+        self.module.load_state_dict(self.kept)
+        self.module.train()
+
+
+class Run:
+    """One training run: create it, then ``train()``; ``export()`` writes the weights of the averaged model.
+
+    Args:
+        recipe: what to train.
+        task: the codec's training task (see ``task.py``), an nn.Module.
+        images: training photographs, RGB uint8 arrays.
+        validation: photographs kept apart, same form.
+        options: device, time limit, folder.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Any,
+        images: list[np.ndarray],
+        validation: list[np.ndarray],
+        options: RunOptions,
+    ):
+        self.recipe, self.task, self.options = recipe, task, options
+        self.images, self.validation = images, validation
+        self.step, self.seconds = 0, 0.0
+        self.path = options.directory / CHECKPOINT
+        if options.device == "cuda" and not torch.cuda.is_available():
+            raise InvalidInput("--device cuda: torch finds no CUDA device here; use --device cpu")
+        self.fabric = Fabric(accelerator=options.device, devices=1, precision=recipe.precision)  # type: ignore[arg-type]
+        if self.path.exists() and not options.resume:
+            raise InvalidInput(
+                f"{self.path} exists already; continue it with --resume or choose another --out folder"
+            )
+        options.directory.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.seed)
+        self.task.to(self.fabric.device)
+        self.average = WeightAverage(self.task, recipe.ema)
+        self._restored: dict[str, Tensor] = {}
+        if self.path.exists():
+            self._load()
+
+    def _load(self) -> None:
+        tensors, progress = load_checkpoint(self.path)
+        self.task.load_state_dict(part(tensors, "model"))
+        for name, value in part(tensors, "average").items():
+            self.average.state[name].copy_(value)
+        self.step, self.seconds = progress["step"], progress["seconds"]
+        self._restored = part(tensors, "optimizer")
+        self._restored_stage = progress["stage"]
+
+    def _optimizers(self, index: int, stage: Stage) -> dict[str, torch.optim.Optimizer]:
+        built: dict[str, torch.optim.Optimizer] = {}
+        groups = self.task.parameter_groups(stage.name)
+        trained = {id(p) for gs in groups.values() for g in gs for p in g["params"]}
+        for parameter in self.task.parameters():
+            parameter.requires_grad_(id(parameter) in trained)
+        for name, own in groups.items():
+            if name not in stage.learning_rate:
+                raise InvalidInput(
+                    f"stage {stage.name!r}: no learning_rate for {name!r}; expected {', '.join(groups)}"
+                )
+            optimizer = torch.optim.Adam([{"ratio": 1.0, **g} for g in own], lr=1.0, betas=(0.9, 0.98))
+            if self._restored and self._restored_stage == index:
+                restore_optimizer(optimizer, part(self._restored, name))
+            built[name] = optimizer
+        self._restored = {}
+        return built
+
+    def train(self) -> bool:
+        """Train until the recipe or the time is over, at least one step; returns whether the recipe is finished.
+
+        Raises:
+            TrainingDiverged: a loss is not finite. The last checkpoint stays.
+        """
+        deadline = time.monotonic() + 60 * self.options.minutes
+        self.task.train()
+        with RunLog(self.options.directory, self.recipe.steps, self.step, self.options.minutes) as log:
+            while self.step < self.recipe.steps:
+                self._train_stage(deadline, log)
+                if time.monotonic() > deadline:
+                    break
+        return self.step >= self.recipe.steps
+
+    def _train_stage(self, deadline: float, log: RunLog) -> None:
+        recipe = self.recipe
+        stage, inner = recipe.stage_at(self.step)
+        index = recipe.stages.index(stage)
+        self.stage_index = index
+        self.optimizers = self._optimizers(index, stage)
+        self.log_event("stage", log, {"index": float(index)})
+        first = self.step - inner
+        clock = time.monotonic()
+        for images in self._batches(stage, index, inner):
+            self._step(stage, self.step - first, images, log)
+            now = time.monotonic()
+            self.seconds, clock = self.seconds + now - clock, now
+            if self.step % recipe.validate_every == 0:
+                self._validate(stage, log)
+                clock = time.monotonic()
+            if self.step % recipe.checkpoint_every == 0 or now > deadline:
+                self._save()
+            if now > deadline:
+                return
+        self._save()
+
+    def _batches(self, stage: Stage, index: int, inner: int) -> Iterator[Tensor]:
+        recipe = self.recipe
+        seed = recipe.seed * 1000 + index
+        dataset = RandomCrops(self.images, stage.crop, recipe.scale, recipe.native, seed)
+        return batches(dataset, stage.batch, inner, stage.steps - inner, self.options.workers)
+
+    def _step(self, stage: Stage, inner: int, images: Tensor, log: RunLog) -> None:
+        # Seeding each step makes a resumed run draw the same noise as an uninterrupted one.
+        torch.manual_seed((self.recipe.seed << 32) + self.step)
+        images = images.to(self.fabric.device, non_blocking=True)
+        with self.fabric.autocast():
+            losses = self.task.training_step(images, stage.name)
+        if not all(bool(torch.isfinite(loss)) for loss in losses.by_optimizer.values()):
+            raise TrainingDiverged(
+                f"the loss is not finite at step {self.step} (stage {stage.name!r}); the last good checkpoint is "
+                f"{self.path}: lower the learning rate and go on with --resume"
+            )
+        factor = learning_rate_factor(stage, inner)
+        last = len(losses.by_optimizer) - 1
+        parameters = {
+            name: [p for g in optimizer.param_groups for p in g["params"]]
+            for name, optimizer in self.optimizers.items()
+        }
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+        for i, (name, loss) in enumerate(losses.by_optimizer.items()):
+            loss.backward(inputs=parameters[name], retain_graph=i < last)
+        for name, optimizer in self.optimizers.items():
+            nn.utils.clip_grad_norm_(parameters[name], self.recipe.clip_norm)
+            for group in optimizer.param_groups:
+                group["lr"] = stage.learning_rate[name] * group["ratio"] * factor
+            optimizer.step()
+        self.step += 1
+        self.average.update(self.task, self.step)
+        log.step(self.step, stage.name, losses.scalars)
+        if self.step % 50 == 0:
+            self.options.on_event("step", self.step, losses.scalars)
+
+    @torch.no_grad()
+    def _validate(self, stage: Stage, log: RunLog) -> None:
+        with self.average.applied(self.task), self.fabric.autocast():
+            rows = [self.task.validation_step(image, stage.name) for image in self.validation]
+        if rows:
+            means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+            self.log_event("validation", log, means)
+
+    def log_event(self, event: str, log: RunLog, scalars: dict[str, float]) -> None:
+        log.event(event, self.step, scalars)
+        self.options.on_event(event, self.step, scalars)
+
+    def _save(self) -> None:
+        progress = {"step": self.step, "seconds": self.seconds, "stage": self.stage_index}
+        save_checkpoint(
+            self.path, self.task.state_dict(), self.average.state, self.optimizers, progress
+        )
+
+    def export(self, path: Path, metadata: dict[str, Any]) -> None:
+        """Write the weights of the averaged model; integer tables are calibrated on training images."""
+        with self.average.applied(self.task):
+            self.task.export(path, self.images[:: max(1, len(self.images) // 24)][:24], metadata)

@@ -1,0 +1,44 @@
+"""What a codec provides so that ``pycodec train`` can train it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Losses:
+    """One loss per optimiser to step, and figures to log (bpp, psnr, ...)."""
+
+    by_optimizer: dict[str, Tensor]
+    scalars: dict[str, float]
+
+
+class TrainingTask(Protocol):
+    """A torch module with the parts in training, and these methods.
+
+    A codec's factory offers one as its attribute ``training_task(config, options) -> TrainingTask``.
+    """
+
+    def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
+        """Parameter groups of each optimiser that ``stage`` steps; "ratio" scales the recipe's learning rate."""
+
+    def training_step(self, images: Tensor, stage: str) -> Losses:
+        """Losses of ``images`` [N, 3, H, W] in -128..127; runs under autocast."""
+
+    def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
+        """Figures of one image (H, W, 3) uint8: bpp by the float model, psnr, ms_ssim, keyed by quality."""
+
+    def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Write the weights file of the codec: transforms, and integer tables made from the float entropy model."""
+
+
+def as_batch(image: np.ndarray) -> Tensor:
+    """[1, 3, H, W] float in -128..127 of an RGB array (H, W, 3) uint8."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() - 128

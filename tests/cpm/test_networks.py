@@ -1,0 +1,106 @@
+"""The float networks: DCT start, causality of the context model, cost."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pycodec_plugins.cpm.autoencoder import ResidualAutoencoder
+from pycodec_plugins.cpm.context import ContextNetwork, MaskedConv3d
+from pycodec_plugins.cpm.residual_dct import ResidualDCT
+
+
+def macs_per_pixel(module, call, pixels):
+    """Multiply-accumulates of all convolutions that ``call`` runs, per pixel."""
+    total = 0
+
+    def count(conv, inputs, output):
+        nonlocal total
+        positions = inputs[0] if isinstance(conv, nn.ConvTranspose2d) else output
+        total += conv.weight.numel() * positions[0, 0].numel()
+
+    handles = [
+        m.register_forward_hook(count) for m in module.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
+    ]
+    call()
+    for handle in handles:
+        handle.remove()
+    return total / pixels
+
+
+@pytest.fixture(scope="module")
+def image():
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.rand(1, 3, 9, 12, generator=generator) * 255 - 128
+    return F.interpolate(coarse, (72, 96), mode="bicubic").clamp(-128, 127)
+
+
+@torch.no_grad()
+def test_training_starts_at_a_plain_dct(image):
+    transform = ResidualDCT(luma=64, chroma=64)
+    quality = torch.tensor([4.5])
+    y = transform.analysis(image, quality)
+    assert y.shape == (1, 192, 9, 12)
+    assert torch.allclose(transform.synthesis(y, quality), image, atol=0.01)  # orthonormal and complete
+    step = float(transform.log_step(quality)[0, 0].exp())
+    assert y[0, 0, 0, 0] * step == pytest.approx(
+        8 * float((image[0, :, :8, :8] * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0).mean()), abs=0.01
+    )
+
+
+def test_higher_quality_quantises_finer(image):
+    transform = ResidualDCT()
+    errors = []
+    for q in (1.0, 4.0, 8.0):
+        quality = torch.tensor([q])
+        x_hat = transform.synthesis(transform.analysis(image, quality).round(), quality)
+        errors.append(F.mse_loss(x_hat, image).item())
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_default_transform_costs_at_most_25_kmac_a_pixel_each_way(image):
+    transform, quality, pixels = ResidualDCT(), torch.tensor([3.0]), 72 * 96
+    dct = transform.analysis_dct.numel() / 64
+    y = transform.analysis(image, quality)
+    assert macs_per_pixel(transform, lambda: transform.analysis(image, quality), pixels) + dct <= 25_000
+    assert macs_per_pixel(transform, lambda: transform.synthesis(y, quality), pixels) + dct <= 25_000
+
+
+def test_each_importance_map_gives_its_own_mask():
+    torch.manual_seed(0)
+    net = ResidualAutoencoder(channels=8, width=8, groups=1, maps=3).eval()
+    x = torch.rand(1, 3, 24, 32) * 255 - 128
+    latents = [net.masked_analysis(x, torch.tensor([q])) for q in (1.0, 2.0, 3.0)]
+    assert latents[0][0].shape == (1, 8, 3, 4)
+    assert not torch.equal(latents[0][1], latents[1][1])
+    for z, mask in latents:
+        assert bool((z[mask == 0] == 0).all())
+    assert net.synthesis(latents[0][0], torch.tensor([1.0])).shape == x.shape
+
+
+@pytest.mark.parametrize("include_center", [False, True])
+def test_masked_convolution_equals_a_masked_3d_convolution(include_center):
+    torch.manual_seed(2)
+    layer = MaskedConv3d(3, 5, include_center)
+    x = torch.randn(2, 3, 4, 6, 7)  # [N, channels, planes, H, W]
+    expected = F.conv3d(F.pad(x, (1, 1, 1, 1, 1, 0)), layer.weight * layer.mask, layer.bias)
+    flat = x.transpose(1, 2).flatten(0, 1)
+    got = layer(flat, 4).unflatten(0, (2, 4)).transpose(1, 2)
+    assert torch.allclose(got, expected, atol=1e-5)
+    assert int(layer.mask.sum()) == 13 + include_center
+
+
+def test_context_network_sees_only_the_past():
+    torch.manual_seed(3)
+    planes, height, width = 3, 5, 6
+    net = ContextNetwork(planes, 2, width=8, qualities=2)
+    nn.init.normal_(net.layers[3].weight)
+    x, quality = torch.randn(1, planes, height, width, requires_grad=True), torch.tensor([1.5])
+    for position in ((0, 0, 0), (1, 2, 3), (2, 4, 5), (2, 0, 2)):
+        (gradient,) = torch.autograd.grad(net(x, quality)[0, :, *position].sum(), x)
+        flat = gradient.abs().flatten()
+        index = (position[0] * height + position[1]) * width + position[2]
+        assert bool((flat[index:] == 0).all())
+        if position == (1, 2, 3):
+            assert flat[index - 1] > 0  # the left neighbour
+            assert gradient[0, 0, 2, 3] != 0  # the same place one plane before

@@ -1,0 +1,158 @@
+"""The training loop: resumed runs equal uninterrupted ones, a diverged run keeps its checkpoint, recipes are checked."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pycodec.errors import InvalidInput, TrainingDiverged, WeightsMismatch
+from pycodec.training.checkpoint import load_checkpoint
+from pycodec.training.data import RandomCrops, batches, find_images
+from pycodec.training.loop import CHECKPOINT, Run, RunOptions, learning_rate_factor
+from pycodec.training.recipe import Stage, load_recipe, parse_recipe
+from pycodec.training.task import Losses
+
+TABLE = {
+    "codec": "toy",
+    "precision": "32-true",
+    "checkpoint_every": 3,
+    "validate_every": 4,
+    "stage": [
+        {"name": "first", "steps": 5, "learning_rate": {"model": 1e-2}, "batch": 2, "crop": 16},
+        {"name": "second", "steps": 6, "learning_rate": {"model": 5e-3}, "batch": 2, "crop": 16},
+    ],
+}
+
+
+class ToyTask(nn.Module):
+    """One convolution with noise on its input, so that the random state matters."""
+
+    def __init__(self, bad_step=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.bad_step, self.steps = bad_step, 0
+
+    def parameter_groups(self, stage):
+        return {"model": [{"params": list(self.layer.parameters())}, {"params": self.norm.parameters(), "ratio": 2.0}]}
+
+    def training_step(self, images, stage):
+        self.steps += 1
+        y = self.norm(self.layer(images / 128 + 0.1 * torch.randn_like(images)))
+        loss = (y - images / 128).square().mean() * (1 if stage == "first" else 2)
+        if self.steps == self.bad_step:
+            loss = loss * float("nan")
+        return Losses({"model": loss}, {"loss": loss.item()})
+
+    def validation_step(self, image, stage):
+        return {"mean": float(self.layer.weight.mean())}
+
+    def export(self, path, calibration, metadata):
+        path.write_text(json.dumps(metadata))
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (40, 50, 3), np.uint8) for _ in range(5)]
+
+
+def run(tmp_path, images, name, task=None, **options):
+    task = task or ToyTask()
+    return Run(parse_recipe(TABLE), task, images[:4], images[4:], RunOptions(tmp_path / name, **options))
+
+
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path, images):
+    assert run(tmp_path, images, "whole").train()
+    interrupted = run(tmp_path, images, "parts", ToyTask(bad_step=8))  # dies inside the second stage
+    with pytest.raises(TrainingDiverged, match="--resume"):
+        interrupted.train()
+    _, progress = load_checkpoint(tmp_path / "parts" / CHECKPOINT)
+    assert progress["step"] == 6
+    resumed = run(tmp_path, images, "parts", resume=True)
+    assert resumed.step == 6 and resumed.train()
+    whole, parts = (load_checkpoint(tmp_path / name / CHECKPOINT)[0] for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    for key, value in whole.items():
+        assert torch.equal(value, parts[key]), key
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path, images):
+    run(tmp_path, images, "run").train()
+    with pytest.raises(InvalidInput, match="--resume"):
+        run(tmp_path, images, "run")
+
+
+def test_time_limit_stops_with_a_checkpoint(tmp_path, images):
+    assert not run(tmp_path, images, "short", minutes=0.0).train()
+    resumed = run(tmp_path, images, "short", resume=True)
+    assert resumed.step == 1 and resumed.train() and resumed.step == 11
+
+
+def test_events_reach_the_log_and_the_listener(tmp_path, images):
+    seen = []
+    run(tmp_path, images, "run", on_event=lambda *event: seen.append(event)).train()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [(e, s) for e, s, _ in seen if e == "validation"] == [("validation", 4), ("validation", 8)]
+    assert [line["step"] for line in lines if line["event"] == "validation"] == [4, 8]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_damaged_checkpoint_is_named(tmp_path, images):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(WeightsMismatch, match="not a pycodec checkpoint"):
+        run(tmp_path, images, "run", resume=True)
+
+
+def test_crops_depend_on_seed_and_index_alone(images):
+    crops = RandomCrops(images, 16, (0.5, 0.75), 0.25, seed=3)
+    assert torch.equal(crops[7], RandomCrops(images, 16, (0.5, 0.75), 0.25, seed=3)[7])
+    assert not torch.equal(crops[7], crops[8])
+    first = list(batches(crops, 2, first=0, steps=4, workers=0))
+    tail = list(batches(crops, 2, first=2, steps=2, workers=0))
+    assert all(torch.equal(a, b) for a, b in zip(first[2:], tail, strict=True))
+    assert first[0].shape == (2, 3, 16, 16) and first[0].min() >= -128 and first[0].max() <= 127
+
+
+def test_too_small_images_are_refused(images):
+    with pytest.raises(InvalidInput, match="64 x 64"):
+        RandomCrops(images, 64, (0.5, 0.75), 0.25, seed=0)
+
+
+def test_data_folder_errors(tmp_path):
+    with pytest.raises(InvalidInput, match="not a folder"):
+        find_images(tmp_path / "nowhere")
+    with pytest.raises(InvalidInput, match="holds no image"):
+        find_images(tmp_path)
+
+
+def test_learning_rate_warms_up_and_ends_where_the_recipe_says():
+    stage = Stage("s", 1000, {}, warmup_steps=100, final_ratio=0.1)
+    assert learning_rate_factor(stage, 0) == pytest.approx(0.01)
+    assert learning_rate_factor(stage, 99) == pytest.approx(1, abs=0.03)
+    assert learning_rate_factor(stage, 999) == pytest.approx(0.1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"stage": []}, "no \\[\\[stage\\]\\]"),
+        ({"sead": 1}, "unknown key 'sead'"),
+        ({"stage": [{"name": "a", "learning_rate": {}}]}, "steps"),
+        ({"stage": [{"name": "a", "steps": 0, "learning_rate": {}}]}, "steps 0"),
+    ],
+)
+def test_recipe_errors_name_the_key(change, sentence):
+    with pytest.raises(InvalidInput, match=sentence):
+        parse_recipe({**TABLE, **change})
+
+
+def test_recipe_files(tmp_path):
+    with pytest.raises(InvalidInput, match="no such recipe"):
+        load_recipe(tmp_path / "a.toml")
+    (tmp_path / "b.toml").write_text("codec = ")
+    with pytest.raises(InvalidInput, match="not valid TOML"):
+        load_recipe(tmp_path / "b.toml")
