@@ -10,6 +10,9 @@ from .dct import BLOCK, dct_kernels
 from .quality import QualityTable
 
 
+STRIP = 4096  # positions whose hidden layer is computed at once
+
+
 class PartialBlock(nn.Module):
     """3x3 convolution on a quarter of the channels, then a two-layer pointwise network; residual.
 
@@ -26,9 +29,29 @@ class PartialBlock(nn.Module):
         self.bias = QualityTable(torch.zeros(qualities, 2 * channels))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, channels, H, W], [N]
+        if not (torch.is_grad_enabled() or self.training) and x.device.type == "cpu" and len(x) == 1:
+            return self._forward_in_strips(x, quality)
         y = torch.cat([self.spatial(x[:, : self.part]), x[:, self.part :]], 1)
         hidden = self.expand(y) + self.bias(quality)[:, :, None, None].to(y.dtype)
         return x + self.project(F.relu(hidden))
+
+    def _forward_in_strips(self, x: Tensor, quality: Tensor) -> Tensor:
+        """The same for one large image on a CPU: the hidden layer exists for a strip at a time and stays in the cache.
+
+        Overwrites ``x`` where its memory format allows it.
+        """
+        x = x.contiguous(memory_format=torch.channels_last)
+        y = x.clone(memory_format=torch.channels_last)
+        y[:, : self.part] = self.spatial(x[:, : self.part])
+        channels = x.shape[1]
+        inputs, outputs = (t.permute(0, 2, 3, 1).reshape(-1, channels) for t in (y, x))  # views [positions, channels]
+        expand, project = self.expand.weight[:, :, 0, 0].t(), self.project.weight[:, :, 0, 0].t()
+        bias = self.bias(quality)
+        outputs += self.project.bias
+        for first in range(0, len(inputs), STRIP):
+            hidden = torch.addmm(bias, inputs[first : first + STRIP], expand).relu_()
+            outputs[first : first + STRIP].addmm_(hidden, project)
+        return x
 
 
 class Stack(nn.Sequential):

@@ -14,6 +14,9 @@ class IntegerRounding(nn.Module):
 
     limit = 1 << 20  # symbols lie in -limit..limit, the range of the context coder
 
+    def __init__(self) -> None:  # spelt out, so that an unknown option is refused by name
+        super().__init__()
+
     def config(self) -> dict:
         return {}
 

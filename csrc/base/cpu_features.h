@@ -1,0 +1,23 @@
+// Which SIMD path runs. Decided once, at the first question, from the CPU, from what was compiled in, and
+// from the environment variable PYCODEC_SIMD = scalar | avx2 | avx512 (a ceiling for tests and for bug
+// reports).
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace pycodec {
+
+enum class Simd { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
+
+const char* simd_name(Simd level);
+
+// Levels that this CPU and this build can run, in rising order; the first is always kScalar.
+// kAvx512 means F, BW, DQ, VL, VBMI, VBMI2 and VNNI together.
+const std::vector<Simd>& simd_available();
+
+// The level in use: the highest available one, or the one PYCODEC_SIMD names.
+// Throws InvalidArgument when PYCODEC_SIMD names no level, or one that cannot run here.
+Simd simd_in_use();
+
+}  // namespace pycodec

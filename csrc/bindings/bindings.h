@@ -1,0 +1,7 @@
+// One function per file of csrc/bindings/, called once from module.cpp.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+void bind_rans(pybind11::module_& m);
+void bind_context(pybind11::module_& m);

@@ -1,0 +1,127 @@
+// The integer 3D context model for pycodec/coding/context.py, which checks the arrays and words the errors.
+#include "context/context.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <algorithm>
+#include <string>
+
+#include "bindings/bindings.h"
+
+namespace py = pybind11;
+namespace ctx = pycodec::context;
+
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+template <class T>
+std::vector<T> vector_of(const py::dict& arrays, const std::string& name) {
+  if (!arrays.contains(name)) throw pycodec::InvalidArgument("context model: no array " + name);
+  const auto a = Array<T>::ensure(arrays[name.c_str()]);
+  if (!a) throw py::error_already_set();
+  return std::vector<T>(a.data(), a.data() + a.size());
+}
+
+ctx::Model make_model(const py::dict& arrays, const std::string& head) {
+  ctx::Model m;
+  m.head = head == "parametric" ? ctx::Head::kParametric : ctx::Head::kCategorical;
+  m.input_map = vector_of<uint8_t>(arrays, "input_map");
+  for (int layer = 0; layer < 4; ++layer) {
+    m.weights[layer] = vector_of<int8_t>(arrays, "weight" + std::to_string(layer));
+    m.multipliers[layer] = vector_of<int32_t>(arrays, "multiplier" + std::to_string(layer));
+  }
+  m.bias1 = vector_of<int32_t>(arrays, "bias1");
+  m.bias2 = vector_of<int32_t>(arrays, "bias2");
+  m.residual = vector_of<int32_t>(arrays, "residual");
+  const std::vector<uint8_t> constants = vector_of<uint8_t>(arrays, "constants");
+  if (constants.size() != 4) throw pycodec::InvalidArgument("context model: constants must have 4 elements");
+  std::copy(constants.begin(), constants.end(), m.constants.begin());
+  if (m.head == ctx::Head::kCategorical) {
+    m.exp_table = vector_of<int32_t>(arrays, "exp_table");
+  } else {
+    m.table_radius = vector_of<uint8_t>(arrays, "table_radius");
+    m.table_frequencies = vector_of<int16_t>(arrays, "table_frequencies");
+  }
+  m.width = static_cast<int>(m.multipliers[0].size());
+  m.outputs = static_cast<int>(m.multipliers[3].size());
+  m.prepare();
+  return m;
+}
+
+ctx::Options options(int threads, const std::string& simd) {
+  if (simd.empty()) return {threads, pycodec::simd_in_use()};
+  for (pycodec::Simd level : pycodec::simd_available()) {
+    if (simd == pycodec::simd_name(level)) return {threads, level};
+  }
+  throw pycodec::InvalidArgument("SIMD level '" + simd + "' cannot run on this machine");
+}
+
+ctx::Shape shape_of(const Array<int32_t>& symbols) {
+  if (symbols.ndim() != 3)
+    throw pycodec::InvalidArgument("symbols must have three dimensions: planes, height, width");
+  // Volumes that do not fit an int are refused with the others that are too large.
+  const auto side = [&](int axis) {
+    return static_cast<int>(std::min<py::ssize_t>(symbols.shape(axis), 1 << 30));
+  };
+  return {side(0), side(1), side(2)};
+}
+
+ctx::Biases biases_of(const Array<int32_t>& bias0, const Array<int32_t>& bias3) {
+  return {{bias0.data(), static_cast<size_t>(bias0.size())},
+          {bias3.data(), static_cast<size_t>(bias3.size())}};
+}
+
+py::bytes encode(const ctx::Model& model, const Array<int32_t>& symbols, const Array<int32_t>& bias0,
+                 const Array<int32_t>& bias3, int threads, const std::string& simd) {
+  const ctx::Shape shape = shape_of(symbols);
+  const ctx::Biases biases = biases_of(bias0, bias3);
+  const ctx::Options how = options(threads, simd);
+  const pycodec::Span<const int32_t> in(symbols.data(), static_cast<size_t>(symbols.size()));
+  std::vector<uint8_t> out;
+  {
+    const py::gil_scoped_release release;
+    out = ctx::encode(model, biases, shape, in, how);
+  }
+  return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
+}
+
+void decode(const ctx::Model& model, const py::bytes& data, Array<int32_t> symbols,
+            const Array<int32_t>& bias0, const Array<int32_t>& bias3, int threads, const std::string& simd) {
+  const ctx::Shape shape = shape_of(symbols);
+  const ctx::Biases biases = biases_of(bias0, bias3);
+  const ctx::Options how = options(threads, simd);
+  const std::string_view view = data;
+  const pycodec::Bytes in(reinterpret_cast<const unsigned char*>(view.data()), view.size());
+  const pycodec::Span<int32_t> out(symbols.mutable_data(), static_cast<size_t>(symbols.size()));
+  const py::gil_scoped_release release;
+  ctx::decode(model, biases, shape, in, out, how);
+}
+
+void tables(const ctx::Model& model, const Array<int32_t>& symbols, Array<int32_t> values,
+            const Array<int32_t>& bias0, const Array<int32_t>& bias3, int threads, const std::string& simd) {
+  const ctx::Shape shape = shape_of(symbols);
+  const ctx::Biases biases = biases_of(bias0, bias3);
+  const ctx::Options how = options(threads, simd);
+  const pycodec::Span<const int32_t> in(symbols.data(), static_cast<size_t>(symbols.size()));
+  const pycodec::Span<int32_t> out(values.mutable_data(), static_cast<size_t>(values.size()));
+  const py::gil_scoped_release release;
+  ctx::tables(model, biases, shape, in, out, how);
+}
+
+}  // namespace
+
+void bind_context(py::module_& m) {
+  using namespace pybind11::literals;
+  py::class_<ctx::Model>(m, "ContextModel").def(py::init(&make_model), "arrays"_a, "head"_a);
+  m.def("context_encode", &encode, "model"_a, "symbols"_a.noconvert(), "bias0"_a.noconvert(),
+        "bias3"_a.noconvert(), "threads"_a, "simd"_a,
+        "Stream of int32 symbols [D, H, W]; simd is a level's name, or '' for the one in use.");
+  m.def("context_decode", &decode, "model"_a, "data"_a, "symbols"_a.noconvert(), "bias0"_a.noconvert(),
+        "bias3"_a.noconvert(), "threads"_a, "simd"_a, "Fill int32 symbols [D, H, W] from a stream.");
+  m.def("context_tables", &tables, "model"_a, "symbols"_a.noconvert(), "values"_a.noconvert(),
+        "bias0"_a.noconvert(), "bias3"_a.noconvert(), "threads"_a, "simd"_a,
+        "Fill int32 values [outputs, D, H, W] with what the coder uses for each symbol.");
+}

@@ -1,0 +1,300 @@
+// encode, decode and tables: one image's symbols through the network and the range coder.
+#include <string>
+#include <vector>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "context/context.h"
+#include "context/evaluator.h"
+#include "context/planes.h"
+#include "context/substream.h"
+
+namespace pycodec::context {
+namespace {
+
+void check(const Model& model, const Biases& biases, Shape s, size_t symbols, Options options) {
+  if (s.planes < 0 || s.planes > kMaxPlanes || s.height < 0 || s.height > kMaxSide || s.width < 0 ||
+      s.width > kMaxSide) {
+    throw InvalidArgument("a volume of " + std::to_string(s.planes) + " x " + std::to_string(s.height) +
+                          " x " + std::to_string(s.width) +
+                          " symbols; at most 256 x 32768 x 32768 can be coded");
+  }
+  if (symbols != s.size()) throw InvalidArgument("the symbols do not fill the volume");
+  if (biases.bias0.size() != static_cast<size_t>(s.planes) * model.width ||
+      biases.bias3.size() != static_cast<size_t>(s.planes) * model.outputs) {
+    throw InvalidArgument("the biases are not those of this volume's planes");
+  }
+  if (options.threads < 1) throw InvalidArgument("threads must be at least 1");
+}
+
+void check_symbols(const Model& model, Span<const int32_t> symbols) {
+  const bool categorical = model.head == Head::kCategorical;
+  const int32_t low = categorical ? 0 : -kMaxSymbol, high = categorical ? model.outputs - 1 : kMaxSymbol;
+  for (int32_t y : symbols) {
+    if (y < low || y > high) {
+      throw InvalidArgument("symbol " + std::to_string(y) + " is out of range: this model codes " +
+                            std::to_string(low) + " to " + std::to_string(high));
+    }
+  }
+}
+
+std::unique_ptr<Evaluator> make_evaluator(const Model& model, const Biases& biases, Shape shape, int threads,
+                                          Simd simd) {
+#if defined(__x86_64__)
+  if (simd >= Simd::kAvx512) return make_avx512(model, biases, shape, threads + 1);
+#else
+  (void)simd;
+#endif
+  return make_scalar(model, biases, shape, threads + 1);
+}
+
+// The symbols of a step, by their index in it.
+struct Step {
+  Step(Shape s, int plane, int step)
+      : count(rows_in_step(s, step)),
+        first(plane * s.plane_size() + static_cast<size_t>(first_row(s, step)) * s.width + step -
+              2 * first_row(s, step)),
+        distance(s.width - 2) {}
+  // Index into the volume: one row down is two columns left.
+  size_t at(int i) const { return first + i * distance; }
+
+  int count;
+  size_t first;
+  ptrdiff_t distance;
+};
+
+// Table of a symbol under the parametric head: location and scale as evaluate() gives them.
+struct Logistic {
+  Logistic(const Model& m, int32_t location16, int32_t scale)
+      : base(location16 >> 4),
+        sixteenth(location16 & (kFractions - 1)),
+        radius(m.table_radius[scale * kFractions + sixteenth]),
+        starts(m.starts.data() + m.offsets[scale * kFractions + sixteenth]) {}
+
+  int escape_class() const { return 2 * radius + 1; }
+  Interval interval(int index) const {
+    return {starts[index], static_cast<uint16_t>(starts[index + 1] - starts[index])};
+  }
+
+  int32_t base;
+  int sixteenth, radius;
+  const uint16_t* starts;
+};
+
+struct Categorical {
+  Interval interval(int32_t symbol) const {
+    uint32_t start = 0;
+    for (int32_t i = 0; i < symbol; ++i) start += frequencies[i * stride];
+    return {static_cast<uint16_t>(start), static_cast<uint16_t>(frequencies[symbol * stride])};
+  }
+
+  const int32_t* frequencies;
+  size_t stride;
+};
+
+// What the first pass of the encoder finds out: every symbol's interval in coding order, and every plane's
+// escapes.
+struct Coded {
+  std::vector<Interval> intervals;
+  std::vector<ByteWriter> escapes;
+};
+
+Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
+                   Options options) {
+  Coded coded{std::vector<Interval>(shape.size()), std::vector<ByteWriter>(shape.planes)};
+  std::vector<size_t> next(shape.planes);
+  for (int d = 0; d < shape.planes; ++d) next[d] = d * shape.plane_size();
+  const int threads = std::min(options.threads, shape.planes);
+  const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
+  const size_t stride = evaluator->stride();
+  run_planes(*evaluator, model, shape, threads, [&](int plane, int t, const int32_t* values, uint8_t* codes) {
+    const Step step(shape, plane, t);
+    Interval* out = coded.intervals.data() + next[plane];
+    next[plane] += step.count;
+    for (int i = 0; i < step.count; ++i) {
+      const int32_t y = symbols[step.at(i)];
+      codes[i] = input_code(model, y);
+      if (model.head == Head::kCategorical) {
+        out[i] = Categorical{values + i, stride}.interval(y);
+        continue;
+      }
+      const Logistic table(model, values[i], values[stride + i]);
+      const int32_t residual = y - table.base;
+      const int excess = std::abs(residual) - table.radius;
+      if (excess <= 0) {
+        out[i] = table.interval(residual_class(residual, table.sixteenth));
+      } else {
+        out[i] = table.interval(table.escape_class());
+        coded.escapes[plane].varint(static_cast<uint32_t>(excess - 1) << 1 | (residual < 0 ? 1 : 0));
+      }
+    }
+  });
+  return coded;
+}
+
+// Bytes that the intervals and escapes need, to within some per cent: enough to choose the layout. log2 is
+// interpolated linearly between powers of two, in units of 2^-13 bit, so that the choice is the same
+// everywhere.
+uint64_t payload_bytes(const Coded& coded) {
+  uint64_t cost = 0;
+  for (Interval s : coded.intervals) {
+    const int exponent = floor_log2(s.frequency);
+    cost += (static_cast<uint64_t>(kPrecision + 1 - exponent) << 13) - (s.frequency << (13 - exponent));
+  }
+  uint64_t bytes = cost >> 16;
+  for (const ByteWriter& escapes : coded.escapes) bytes += escapes.bytes().size();
+  return bytes;
+}
+
+int log2_at_most(uint64_t value, int limit) {
+  return value == 0 ? 0 : std::min(floor_log2(value), floor_log2(static_cast<uint64_t>(limit)));
+}
+
+}  // namespace
+
+std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
+                            Span<const int32_t> symbols, Options options) {
+  check(model, biases, shape, symbols.size(), options);
+  if (symbols.empty()) return {};
+  check_symbols(model, symbols);
+  const Coded coded = intervals_of(model, biases, shape, symbols, options);
+
+  const uint64_t payload = payload_bytes(coded);
+  const int log_substreams = log2_at_most(payload / 2048, std::min(kMaxSubstreams, shape.planes));
+  const int log_lanes = log2_at_most((payload >> log_substreams) / 4096, kMaxLanes);
+  const int substreams = 1 << log_substreams, lanes = 1 << log_lanes;
+
+  std::vector<SubstreamWriter> writers(substreams);
+  parallel_for(substreams, options.threads, [&](size_t s) {
+    const int last = static_cast<int>(s) + (shape.planes - 1 - static_cast<int>(s)) / substreams * substreams;
+    for (int plane = last; plane >= 0; plane -= substreams) {
+      const Interval* end = coded.intervals.data() + (plane + 1) * shape.plane_size();
+      for (int t = step_count(shape) - 1; t >= 0; --t) {
+        for (int i = rows_in_step(shape, t) - 1; i >= 0; --i) writers[s].put(*--end, i & (lanes - 1));
+      }
+    }
+  });
+
+  ByteWriter out;
+  out.u8(static_cast<uint8_t>(log_substreams | log_lanes << 4));
+  for (int s = 0; s < substreams; ++s) {
+    uint64_t escape_bytes = 0;
+    for (int d = s; d < shape.planes; d += substreams) escape_bytes += coded.escapes[d].bytes().size();
+    out.varint(writers[s].words());
+    out.varint(escape_bytes);
+  }
+  for (int s = 0; s < substreams; ++s) {
+    writers[s].append_to(out, lanes);
+    for (int d = s; d < shape.planes; d += substreams) out.append(coded.escapes[d].bytes());
+  }
+  return std::move(out.bytes());
+}
+
+namespace {
+
+std::vector<SubstreamReader> open_substreams(Shape shape, Bytes data, int& log_lanes) {
+  ByteReader in(data);
+  const uint8_t layout = in.u8("the layout of the context stream");
+  const int log_substreams = layout & 15;
+  log_lanes = layout >> 4;
+  if (log_substreams > floor_log2(kMaxSubstreams) || (1 << log_substreams) > shape.planes ||
+      log_lanes > floor_log2(kMaxLanes)) {
+    throw CorruptStream("context stream: impossible layout byte " + std::to_string(layout));
+  }
+  const int substreams = 1 << log_substreams;
+  std::vector<uint64_t> words(substreams), escapes(substreams);
+  for (int s = 0; s < substreams; ++s) {
+    words[s] = in.varint("the lengths of the context stream");
+    escapes[s] = in.varint("the lengths of the context stream");
+    if (words[s] > data.size() || escapes[s] > data.size()) {
+      throw CorruptStream("context substream " + std::to_string(s) +
+                          " is said to be longer than the whole stream");
+    }
+  }
+  std::vector<SubstreamReader> readers;
+  for (int s = 0; s < substreams; ++s) {
+    const std::string name = "context substream " + std::to_string(s);
+    const Bytes state_bytes = in.take(4u << log_lanes, name.c_str());
+    const Bytes word_bytes = in.take(2 * words[s], name.c_str());
+    readers.emplace_back(s, state_bytes, word_bytes, in.take(escapes[s], name.c_str()));
+  }
+  if (in.remaining() != 0) in.fail("the context stream should end here");
+  return readers;
+}
+
+}  // namespace
+
+void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,
+            Options options) {
+  check(model, biases, shape, symbols.size(), options);
+  if (symbols.empty()) {
+    if (!data.empty()) throw CorruptStream("context stream: data for a volume without symbols");
+    return;
+  }
+  int log_lanes;
+  std::vector<SubstreamReader> readers = open_substreams(shape, data, log_lanes);
+  const int lane_mask = (1 << log_lanes) - 1;
+  const int substreams = static_cast<int>(readers.size());
+  // With no more threads than substreams, a substream's planes never overlap (see run_planes).
+  const int threads = std::min(options.threads, substreams);
+  const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
+  const size_t stride = evaluator->stride();
+  run_planes(*evaluator, model, shape, threads, [&](int plane, int t, const int32_t* values, uint8_t* codes) {
+    const Step step(shape, plane, t);
+    SubstreamReader& in = readers[plane % substreams];
+    for (int i = 0; i < step.count; ++i) {
+      const int lane = i & lane_mask;
+      const uint32_t target = in.peek(lane);
+      int32_t& y = symbols[step.at(i)];
+      if (model.head == Head::kCategorical) {
+        const Categorical table{values + i, stride};
+        uint32_t start = 0, frequency = table.frequencies[0];
+        y = 0;
+        while (target >= start + frequency) {
+          start += frequency;
+          frequency = table.frequencies[++y * stride];
+        }
+        in.advance({static_cast<uint16_t>(start), static_cast<uint16_t>(frequency)}, lane);
+      } else {
+        const Logistic table(model, values[i], values[stride + i]);
+        int index = 0;
+        while (target >= table.starts[index + 1]) ++index;  // ends: the last start is 2^14
+        in.advance(table.interval(index), lane);
+        if (index < table.escape_class()) {
+          y = table.base + class_residual(index, table.sixteenth);
+        } else {
+          const uint32_t escape = in.escape();
+          const int32_t magnitude = static_cast<int32_t>(escape >> 1) + table.radius + 1;
+          y = table.base + ((escape & 1) != 0 ? -magnitude : magnitude);
+          if (std::abs(y) > kMaxSymbol) in.fail("holds a symbol out of range");
+        }
+      }
+      codes[i] = input_code(model, y);
+    }
+  });
+  for (const SubstreamReader& in : readers) in.finish();
+}
+
+void tables(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
+            Span<int32_t> values, Options options) {
+  check(model, biases, shape, symbols.size(), options);
+  if (values.size() != symbols.size() * model.outputs)
+    throw InvalidArgument("the tables do not fit the volume");
+  if (symbols.empty()) return;
+  check_symbols(model, symbols);
+  const int threads = std::min(options.threads, shape.planes);
+  const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
+  const size_t stride = evaluator->stride();
+  run_planes(*evaluator, model, shape, threads,
+             [&](int plane, int t, const int32_t* step_values, uint8_t* codes) {
+               const Step step(shape, plane, t);
+               for (int i = 0; i < step.count; ++i) {
+                 codes[i] = input_code(model, symbols[step.at(i)]);
+                 for (int o = 0; o < model.outputs; ++o) {
+                   values[o * shape.size() + step.at(i)] = step_values[o * stride + i];
+                 }
+               }
+             });
+}
+
+}  // namespace pycodec::context

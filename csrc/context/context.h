@@ -1,0 +1,33 @@
+// The public face of the integer 3D context model: symbols of one image to a stream and back.
+// The stream is described in docs/context-model.md.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/cpu_features.h"
+#include "base/span.h"
+#include "context/spec.h"
+
+namespace pycodec::context {
+
+// How to run; no choice here changes a byte or a symbol.
+struct Options {
+  int threads = 1;
+  Simd simd = Simd::kScalar;
+};
+
+// Stream of `symbols` (shape.size() of them). Throws InvalidArgument for symbols or shapes out of range.
+std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
+                            Span<const int32_t> symbols, Options options);
+
+// Writes the symbols of a stream. Throws CorruptStream when `data` is not a stream of that many symbols.
+void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,
+            Options options);
+
+// What the coder uses for each symbol, values[outputs][planes][height][width]: all frequencies of the
+// categorical head, location (sixteenths) and scale index of the parametric one.
+void tables(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
+            Span<int32_t> values, Options options);
+
+}  // namespace pycodec::context

@@ -1,0 +1,124 @@
+// The plain backend: one position at a time, as the text says it. Activations are kept for `slots` planes and
+// computed once per position, inside a border of the layer's constant so that no tap needs a test.
+#include <vector>
+
+#include "context/evaluator.h"
+
+namespace pycodec::context {
+namespace {
+
+class Scalar final : public Evaluator {
+ public:
+  Scalar(const Model& model, const Biases& biases, Shape shape, int slots)
+      : Evaluator(shape),
+        model_(model),
+        biases_(biases),
+        shape_(shape),
+        slots_(slots),
+        row_(shape.width + 2),
+        plane_(row_ * (shape.height + 2)) {
+    for (int layer = 0; layer < 4; ++layer) {
+      inputs_[layer].assign(plane_ * (slots + 1) * model.inputs(layer), model.constants[layer]);
+      const int inputs = model.inputs(layer), taps = kTaps[layer];
+      for (int o = 0; o < model.channels(layer); ++o) {
+        for (int t = 0; t < taps; ++t) {
+          for (int c = 0; c < inputs; ++c)
+            weights_[layer].push_back(model.weights[layer][(o * inputs + c) * taps + t]);
+        }
+      }
+    }
+  }
+
+  void evaluate(int plane, int step, int32_t* values) override {
+    const int first = first_row(shape_, step);
+    for (int i = 0; i < rows_in_step(shape_, step); ++i) {
+      position(plane, first + i, step - 2 * (first + i), values + i);
+    }
+  }
+
+  void store(int plane, int step, const uint8_t* codes) override {
+    const int first = first_row(shape_, step);
+    for (int i = 0; i < rows_in_step(shape_, step); ++i) {
+      *input(0, plane, first + i, step - 2 * (first + i)) = codes[i];
+    }
+  }
+
+ private:
+  // Input of a layer at a position, [channels]; plane -1 is a slot of its own that stays constant.
+  uint8_t* input(int layer, int plane, int h, int w) {
+    const size_t slot = plane < 0 ? slots_ : plane % slots_;
+    return inputs_[layer].data() + (slot * plane_ + (h + 1) * row_ + (w + 1)) * model_.inputs(layer);
+  }
+
+  // Accumulators of a layer at a position. The inputs under all taps are laid side by side first, as 16-bit
+  // numbers: then every channel is one long dot product, which compilers turn into multiply-add instructions
+  // of the baseline.
+  void convolve(int layer, const int32_t* bias, int plane, int h, int w, int32_t* acc) {
+    const int inputs = model_.inputs(layer), length = inputs * kTaps[layer];
+    int16_t x[14 * kMaxWidth];
+    int16_t* end = x;
+    for (int t = 0; t < kTaps[layer]; ++t) {
+      const Tap tap = kTapOffsets[t];
+      end = std::copy_n(input(layer, plane + tap.d, h + tap.h, w + tap.w), inputs, end);
+    }
+    const int16_t* weights = weights_[layer].data();
+    for (int o = 0; o < model_.channels(layer); ++o, weights += length) {
+      int32_t sum = 0;  // at most 14 * 64 * 255 * 128
+      for (int i = 0; i < length; ++i) sum += x[i] * weights[i];
+      acc[o] = add(bias[o], sum);
+    }
+  }
+
+  // Modulo 2^32, so that a model that nobody checked for overflow is defined too.
+  static int32_t add(int32_t a, int32_t b) {
+    return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+  }
+
+  void position(int plane, int h, int w, int32_t* values) {
+    const int k = model_.width;
+    int32_t acc[kMaxWidth];
+
+    convolve(0, biases_.bias0.data() + static_cast<size_t>(plane) * k, plane, h, w, acc);
+    uint8_t* a = input(1, plane, h, w);
+    for (int o = 0; o < k; ++o) a[o] = rescale_to_code(acc[o], model_.multipliers[0][o]);
+
+    convolve(1, model_.bias1.data(), plane, h, w, acc);
+    uint8_t* b = input(2, plane, h, w);
+    for (int o = 0; o < k; ++o) b[o] = rescale_to_code(acc[o], model_.multipliers[1][o]);
+
+    convolve(2, model_.bias2.data(), plane, h, w, acc);
+    uint8_t* c = input(3, plane, h, w);
+    for (int o = 0; o < k; ++o) {
+      const auto skip = static_cast<int32_t>(a[o] * static_cast<uint32_t>(model_.residual[o]));
+      c[o] = rescale_to_code(add(acc[o], skip), model_.multipliers[2][o]);
+    }
+
+    const int outputs = model_.outputs;
+    convolve(3, biases_.bias3.data() + static_cast<size_t>(plane) * outputs, plane, h, w, acc);
+    for (int o = 0; o < outputs; ++o) acc[o] = rescale(acc[o], model_.multipliers[3][o]);
+    if (model_.head == Head::kCategorical) {
+      int32_t frequencies[kMaxOutputs];
+      categorical_frequencies(model_, acc, frequencies, 1);
+      for (int o = 0; o < outputs; ++o) values[o * stride()] = frequencies[o];
+    } else {
+      values[0] = std::clamp(acc[0], -kMaxLocation16, kMaxLocation16);
+      values[stride()] = std::clamp(acc[1], 0, kScales - 1);
+    }
+  }
+
+  const Model& model_;
+  const Biases biases_;
+  const Shape shape_;
+  const int slots_;
+  const size_t row_, plane_;         // positions in a row and in a plane, border included
+  std::vector<uint8_t> inputs_[4];   // [slot][h][w][channel]
+  std::vector<int16_t> weights_[4];  // [out][tap][in]
+};
+
+}  // namespace
+
+std::unique_ptr<Evaluator> make_scalar(const Model& model, const Biases& biases, Shape shape, int slots) {
+  return std::make_unique<Scalar>(model, biases, shape, slots);
+}
+
+}  // namespace pycodec::context

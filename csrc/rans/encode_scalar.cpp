@@ -1,0 +1,248 @@
+// The encoder, in two passes over a chunk: forward from symbols to packed classes and side data, then
+// backward through the lanes. Two sources of tables share it: prepared tables, and a row of probabilities a
+// symbol.
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/thread_pool.h"
+#include "rans/choices.h"
+#include "rans/layout.h"
+#include "rans/rans.h"
+
+namespace pycodec::rans {
+namespace {
+
+constexpr size_t kBlock = 1024;
+static_assert(kSampleBlock <= kBlock);
+
+// Appends fields of up to 7 bits, the first one lowest.
+class BitWriter {
+ public:
+  explicit BitWriter(std::vector<uint8_t>& out) : out_(out) {}
+  void put(uint32_t value, int bits) {
+    acc_ |= (value & ((1u << bits) - 1)) << filled_;
+    filled_ += bits;
+    if (filled_ < 8) return;
+    out_.push_back(static_cast<uint8_t>(acc_));
+    acc_ >>= 8;
+    filled_ -= 8;
+  }
+  void flush() {
+    if (filled_ > 0) out_.push_back(static_cast<uint8_t>(acc_));
+  }
+
+ private:
+  std::vector<uint8_t>& out_;
+  uint32_t acc_ = 0;
+  int filled_ = 0;
+};
+
+// Symbols with prepared tables.
+class TableSource {
+ public:
+  TableSource(const IntArray& symbols, const Tables& tables, const IntArray& indexes)
+      : symbols_(symbols), tables_(tables), indexes_(indexes) {}
+
+  size_t count() const { return symbols_.size; }
+  Form form() const { return {tables_.precision(), tables_.has_shifts(), tables_.has_escapes()}; }
+
+  // The sum of costs of symbols [begin, begin + n), n <= kBlock; one without a class, an error later, costs
+  // nothing.
+  uint64_t cost(size_t begin, size_t n) const {
+    std::array<int32_t, kBlock> symbols, indexes;
+    symbols_.load(begin, n, symbols.data(), "symbols");
+    indexes_.load_indexes(begin, n, tables_.size(), indexes.data());
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const size_t t = static_cast<size_t>(indexes[i]);
+      const Tables::Coded coded = tables_.classify(t, symbols[i]);
+      if (coded.cls != Tables::kNoClass) sum += tables_.cost(t, coded.cls);
+    }
+    return sum;
+  }
+
+  // Symbols [begin, begin + n) to packed classes, and to the side data of a chunk.
+  void prepare(size_t begin, size_t n, uint32_t* packed, EncodedChunk& chunk) const {
+    std::array<int32_t, kBlock> symbols, indexes;
+    ByteWriter escapes;
+    BitWriter raw(chunk.raw);
+    for (size_t done = 0; done < n; done += kBlock) {
+      const size_t m = std::min(kBlock, n - done);
+      symbols_.load(begin + done, m, symbols.data(), "symbols");
+      indexes_.load_indexes(begin + done, m, tables_.size(), indexes.data());
+      for (size_t i = 0; i < m; ++i) {
+        const size_t t = static_cast<size_t>(indexes[i]);
+        const Tables::Coded coded = tables_.classify(t, symbols[i]);
+        if (coded.cls == Tables::kNoClass) {
+          throw InvalidArgument("symbols[" + std::to_string(begin + done + i) + "] is " +
+                                std::to_string(symbols[i]) + ", which table " + std::to_string(t) +
+                                " has no class for; clip the symbols or use tables with an escape");
+        }
+        packed[done + i] = tables_.packed(t, coded.cls);
+        if (tables_.is_escape(t, coded.cls)) escapes.varint(coded.escape_number);
+        if (const int k = tables_.shift(t); k > 0) raw.put(static_cast<uint32_t>(symbols[i]), k);
+      }
+    }
+    raw.flush();
+    chunk.escapes = std::move(escapes.bytes());
+  }
+
+ private:
+  const IntArray& symbols_;
+  const Tables& tables_;
+  const IntArray& indexes_;
+};
+
+// Symbols with a row of probabilities each.
+class PmfSource {
+ public:
+  PmfSource(const IntArray& symbols, const Pmfs& pmfs) : symbols_(symbols), pmfs_(pmfs) {}
+
+  size_t count() const { return symbols_.size; }
+  Form form() const { return {kPmfPrecision, false, false}; }
+
+  uint64_t cost(size_t begin, size_t n) const {
+    std::array<uint32_t, kBlock> packed;
+    pack(begin, n, packed.data());
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; ++i) sum += kPmfPrecision * 256 - log2_256(class_freq(packed[i]));
+    return sum;
+  }
+
+  void prepare(size_t begin, size_t n, uint32_t* packed, EncodedChunk&) const {
+    for (size_t done = 0; done < n; done += kBlock)
+      pack(begin + done, std::min(kBlock, n - done), packed + done);
+  }
+
+ private:
+  // n <= kBlock
+  void pack(size_t begin, size_t n, uint32_t* packed) const {
+    std::array<int32_t, kBlock> symbols;
+    std::array<uint16_t, kMaxPmfClasses + 1> starts;
+    symbols_.load(begin, n, symbols.data(), "symbols");
+    for (size_t i = 0; i < n; ++i) {
+      const int32_t s = symbols[i];
+      if (s < 0 || static_cast<size_t>(s) >= pmfs_.classes) {
+        throw InvalidArgument("symbols[" + std::to_string(begin + i) + "] is " + std::to_string(s) +
+                              "; expected 0 to " + std::to_string(pmfs_.classes - 1) + ", pmfs having " +
+                              std::to_string(pmfs_.classes) + " classes");
+      }
+      pmfs_.row_starts(begin + i, starts.data());
+      const uint32_t start = starts[static_cast<size_t>(s)];
+      packed[i] = pack_class(start, starts[static_cast<size_t>(s) + 1] - start);
+    }
+  }
+
+  const IntArray& symbols_;
+  const Pmfs& pmfs_;
+};
+
+template <class Source>
+Choices make_choices(const Source& source) {
+  const uint64_t count = source.count();
+  uint64_t cost = 0, sampled = 0;
+  const uint64_t block = count <= kSampleAll ? kBlock : kSampleBlock;
+  const uint64_t stride = count <= kSampleAll ? kBlock : kSampleStride;
+  for (uint64_t begin = 0; begin < count; begin += stride) {
+    const uint64_t n = std::min(block, count - begin);
+    cost += source.cost(static_cast<size_t>(begin), static_cast<size_t>(n));
+    sampled += n;
+  }
+  return choose(cost, sampled, count);
+}
+
+// The symbols from the end whose words fit in the lanes' start states; sets those states and returns how
+// many.
+size_t encode_tail(const uint32_t* packed, size_t n, size_t lanes, int precision, uint32_t* states) {
+  std::array<uint32_t, kMaxLanes> words;
+  const size_t room = lanes - 2;
+  size_t used = 0, first = n;
+  uint32_t x = kLowerBound;
+  for (; first > 0; --first) {
+    const uint32_t p = packed[first - 1];
+    if (step_emits(x, class_freq(p), precision)) {
+      if (used == room) break;
+      words[used++] = x & 0xffff;
+      x >>= 16;
+    }
+    x = step_encode(x, p, precision);
+  }
+  states[0] = kLowerBound | x >> 16;
+  states[1] = kLowerBound | (x & 0xffff);
+  for (size_t w = 0; w < room; ++w) states[2 + w] = kLowerBound | (w < used ? words[used - 1 - w] : 0);
+  return n - first;
+}
+
+// Symbols [0, n) backward through L lanes.
+template <size_t L>
+void encode_lanes(const uint32_t* packed, size_t n, int precision, uint32_t* states,
+                  std::vector<uint16_t>& words) {
+  words.resize(n);  // at most one a symbol
+  uint16_t* out = words.data();
+  for (size_t i = n; i > 0;) {
+    --i;
+    uint32_t x = states[i % L];
+    const bool emits = step_emits(x, class_freq(packed[i]), precision);
+    *out = static_cast<uint16_t>(x);  // without a branch: overwritten unless it counts
+    out += emits;
+    x = emits ? x >> 16 : x;
+    states[i % L] = step_encode(x, packed[i], precision);
+  }
+  words.resize(static_cast<size_t>(out - words.data()));
+}
+
+template <class Source>
+EncodedChunk encode_chunk(const Source& source, size_t begin, size_t n, size_t lanes) {
+  const int precision = source.form().precision;
+  EncodedChunk chunk;
+  std::vector<uint32_t> packed(n);
+  source.prepare(begin, n, packed.data(), chunk);
+  chunk.states.assign(lanes, kLowerBound);
+  if (lanes > 1) chunk.tail = encode_tail(packed.data(), n, lanes, precision, chunk.states.data());
+  const size_t m = n - static_cast<size_t>(chunk.tail);
+  uint32_t* states = chunk.states.data();
+  switch (lanes) {
+    case 1:
+      encode_lanes<1>(packed.data(), m, precision, states, chunk.words);
+      break;
+    case 4:
+      encode_lanes<4>(packed.data(), m, precision, states, chunk.words);
+      break;
+    case 8:
+      encode_lanes<8>(packed.data(), m, precision, states, chunk.words);
+      break;
+    default:
+      encode_lanes<32>(packed.data(), m, precision, states, chunk.words);
+  }
+  return chunk;
+}
+
+template <class Source>
+std::vector<uint8_t> encode_stream(const Source& source, size_t threads) {
+  const size_t count = source.count();
+  if (count == 0) return write_stream(source.form(), 1, 0, 0, {});
+  const Choices choices = make_choices(source);
+  std::vector<EncodedChunk> chunks(static_cast<size_t>(ceil_div(count, choices.chunk_symbols)));
+  parallel_for(chunks.size(), threads, [&](size_t c) {
+    const size_t begin = c * static_cast<size_t>(choices.chunk_symbols);
+    const size_t n = std::min(static_cast<size_t>(choices.chunk_symbols), count - begin);
+    chunks[c] = encode_chunk(source, begin, n, static_cast<size_t>(choices.lanes));
+  });
+  return write_stream(source.form(), choices.lanes, count, choices.chunk_symbols, chunks);
+}
+
+}  // namespace
+
+std::vector<uint8_t> encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes,
+                            size_t threads) {
+  return encode_stream(TableSource(symbols, tables, indexes), threads);
+}
+
+std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, size_t threads) {
+  return encode_stream(PmfSource(symbols, pmfs), threads);
+}
+
+}  // namespace pycodec::rans

@@ -1,0 +1,68 @@
+// The stream around the coded chunks: head, entries, checks. The format is at the top of rans.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/span.h"
+
+namespace pycodec::rans {
+
+constexpr size_t kMaxLanes = 32;
+
+// Which optional fields a stream has; follows from the tables, known to both sides.
+struct Form {
+  int precision;
+  bool has_raw;
+  bool has_escapes;
+};
+
+// What the encoder makes of one chunk.
+struct EncodedChunk {
+  uint64_t tail = 0;
+  std::vector<uint32_t> states;
+  std::vector<uint16_t> words;  // last word first, as the encoder emits them
+  std::vector<uint8_t> raw;
+  std::vector<uint8_t> escapes;
+};
+
+std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
+                                  const std::vector<EncodedChunk>& chunks);
+
+// One chunk as it lies in the data.
+struct ChunkView {
+  uint64_t index = 0;
+  uint64_t first_symbol = 0;
+  uint64_t symbols = 0;
+  uint64_t tail = 0;
+  size_t offset = 0;  // of the payload in the data
+  uint32_t crc = 0;
+  Bytes entry;  // its varints
+  Bytes states, words, raw, escapes;
+
+  // Throws CorruptStream that names the chunk and a byte offset in the data.
+  [[noreturn]] void fail(size_t at, const std::string& problem) const;
+};
+
+// A parsed stream; refers to the data. The constructor checks everything but the chunks' CRCs and contents.
+class StreamView {
+ public:
+  StreamView(Bytes data, const Form& form);
+
+  uint64_t count() const { return count_; }
+  uint64_t lanes() const { return lanes_; }
+  uint64_t chunk_symbols() const { return chunk_symbols_; }
+  const std::vector<ChunkView>& chunks() const { return chunks_; }
+
+  void check_crc(const ChunkView& chunk) const;
+
+ private:
+  Bytes prefix_;  // all bytes before the entries
+  uint64_t count_ = 0;
+  uint64_t lanes_ = 1;
+  uint64_t chunk_symbols_ = 0;
+  std::vector<ChunkView> chunks_;
+};
+
+}  // namespace pycodec::rans

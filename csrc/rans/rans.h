@@ -1,0 +1,109 @@
+// The range coder's public face, and the stream it writes.
+//
+// rANS ("range asymmetric numeral systems", Duda 2013, arXiv:1311.2540), with a 32-bit state x, lower bound
+// 2^16, 16-bit words and table precision P (8..14 bits). A class with `start` and `freq` of its table is
+// coded by
+//     encode:  if (x >> (32 - P)) >= freq: emit word x mod 2^16, x = x >> 16;   x = (x / freq << P) + x mod
+//     freq + start decode:  slot = x mod 2^P; the class is the one with start <= slot < start + freq;
+//              x = freq * (x >> P) + slot - start;   if x < 2^16: x = x << 16 | next word
+// so there is at most one word a step. The encoder runs backwards, the decoder forwards. All fields are
+// little-endian; a varint is LEB128 in its shortest form.
+//
+// SYMBOLS AND TABLES. A table is a list of classes with freq >= 1 summing to 2^P, start = sum of the freqs
+// before. It has an integer `offset`, a `shift` k (0..7), and perhaps an escape, which is then its last
+// class. C = number of classes that are not the escape. A symbol v (int32) is split into q = v >> k and its k
+// low bits; r = q - offset; the class of r is
+//     natural order:  r                                              if 0 <= r < C
+//     zigzag order:   z(r) = 2r for r >= 0, -2r - 1 for r < 0        if z(r) < C      (0, -1, 1, -2, 2, ...)
+// and otherwise the escape, with the escape number
+//     natural order:  2 (r - C) for r >= C, 2 (-1 - r) + 1 for r < 0
+//     zigzag order:   z(r) - C
+// The order is one for all tables of a set. Coding with probabilities (pmfs) is natural order, offset 0,
+// shift 0, no escape, P = 14 and a table a symbol (pmf.h).
+//
+// STREAM.
+//     head      u8      bits 0-1: lanes, 0..3 for L = 1, 4, 8, 32; bits 2-4: P - 8; bits 5-7: version, 1
+//     count     varint  number of symbols. If 0 the stream ends here, and the lanes bits are 0.
+//     if L == 32:
+//       chunk   varint  symbols in every chunk but the last, a multiple of 32, > 0; else one chunk holds all
+//       symbols
+//     entries, one for each of the ceil(count / chunk) chunks:
+//       words   varint  number of 16-bit words
+//       tail    varint  number of symbols in the tail; only if L > 1
+//       raw     varint  bytes of raw low bits; only if some table of the set has k > 0
+//       escapes varint  bytes of escape numbers; only if some table of the set has an escape
+//       crc     u32     CRC-32 (zlib) of: all bytes before the entries; the number of the chunk as u32; this
+//       entry's
+//                       varints; this chunk's payload
+//     payloads, one a chunk, up to the end of the data:
+//       L states u32, words u16, raw bytes, escape bytes
+// Chunks are independent. Within a chunk of n symbols, counted from 0:
+//   - Symbol i < n - tail is coded on lane i mod L, each lane with a state of its own that begins as the
+//   stored one; the
+//     words of all lanes are one list, read in symbol order.
+//   - raw: the k low bits of every symbol with k > 0, in symbol order, packed from bit 0 of byte 0 up,
+//   zero-padded.
+//   - escapes: the escape number of every escaped symbol, in symbol order, each a varint.
+//   - The state a lane ends in (the one the encoder starts it with) carries 16 bits: it is 2^16 + w, where
+//   the L values w
+//     hold the tail, so that a lane costs about 8 bits instead of 24. With L == 1 there is no tail and w = 0.
+//   - The last `tail` symbols are coded on a lane of their own from these values: its state begins as w0 <<
+//   16 | w1, its
+//     words are w2, w3, ... w(L-1) in this order, those not needed being 0; it ends in state 2^16.
+//   (Tail symbols rather than side data: a step decoder needs every symbol at once, and side data of any kind
+//   may be missing.)
+// Every one of these statements is checked by the decoder.
+//
+// ENCODER'S CHOICES (a decoder needs none of this; reference.py takes the same ones, hence the same bytes).
+// T, the expected number of coded bits, is the sum over symbols of cost = (P + k) 256 - log2_256(freq), plus
+// 8 * 256 for an escape, in 1/256 bit; log2_256(f) = floor(256 log2 f) by repeated squaring (choices.h). If
+// count > 16384 the sum is taken over symbols [1021 b, 1021 b + 64) for b = 0, 1, ... and scaled to count.
+// Lanes: 1 if T < 512 bytes, 4 if < 2048, 8 if < 8192, else 32. Chunks: max(1, floor(T / 32768 bytes)) of
+// equal size rounded up to a multiple of 32 symbols. The tail takes symbols from the end as long as their
+// words fit in L - 2.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/span.h"
+#include "rans/arrays.h"
+#include "rans/pmf.h"
+#include "rans/tables.h"
+
+namespace pycodec::rans {
+
+// Codes symbols[i] with tables[indexes[i]] (indexes empty: the only table). Throws InvalidArgument that names
+// the position of a symbol without a class, of a symbol beyond int32, or of an index without a table.
+std::vector<uint8_t> encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes,
+                            size_t threads);
+std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, size_t threads);
+
+// The inverse. out.size symbols are expected in the stream, else CorruptStream, as for any damage; nothing is
+// allocated in proportion to what the data claims.
+void decode(Bytes data, const Tables& tables, const IntArray& indexes, const MutableIntArray& out,
+            size_t threads);
+void decode(Bytes data, const Pmfs& pmfs, const MutableIntArray& out, size_t threads);
+
+// Decodes step by step, for models whose next table depends on the symbols before. `data` and `tables` must
+// outlive it.
+class StepDecoder {
+ public:
+  StepDecoder(Bytes data, const Tables& tables);
+  ~StepDecoder();
+
+  uint64_t count() const;      // symbols in the stream
+  uint64_t remaining() const;  // symbols not pulled yet
+
+  // The next out.size symbols; indexes as in decode. The checks of a chunk's end run with its last symbol.
+  // Asking for more than remaining() is an InvalidArgument and changes nothing; after any other error nothing
+  // more can be pulled.
+  void pull(const IntArray& indexes, const MutableIntArray& out);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pycodec::rans

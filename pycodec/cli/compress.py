@@ -1,0 +1,58 @@
+"""``pycodec compress``: an image in, a .pci file out."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from pycodec import files, runtime
+from pycodec.errors import InvalidInput
+
+
+@click.command()
+@click.argument("source", metavar="IN")
+@click.option("-o", "--output", metavar="OUT.pci", help="By default IN with the suffix .pci.")
+@click.option("--codec", "name", default="default", show_default=True, help="One of pycodec codecs.")
+@click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16; the codec has its own default.")
+@click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def command(
+    source: str, output: str | None, name: str, quality: float | None, bpp: float | None, device: str
+) -> None:
+    """Compress the image IN, of any format Pillow reads, to a .pci file.
+
+    Grey stays grey, transparency is kept without loss, and so is the colour profile. EXIF orientation is
+    applied; other metadata are dropped.
+    """
+    from pycodec.images import as_picture
+
+    target = str(Path(source).with_suffix(".pci")) if output is None else output
+    refuse_same_file(source, target)
+    picture = as_picture(source)
+    for note in picture.notes:
+        click.echo(f"warning: {source}: {note}", err=True)
+    codec = runtime.load(name)
+    start = time.perf_counter()
+    data = codec.compress(picture, quality, bpp, device)
+    seconds = time.perf_counter() - start
+    files.write_bytes(target, data)
+    width, height = picture.size
+    raw_bytes = width * height * (1 if picture.grey else 3)
+    click.echo(
+        f"{target}: {len(data)} bytes, {8 * len(data) / (width * height):.3f} bpp, "
+        f"1:{raw_bytes / len(data):.1f} of the raw pixels, {seconds:.2f} s",
+        err=target == "-",
+    )
+
+
+def refuse_same_file(source: str, target: str) -> None:
+    """An output that is its own input would be lost.
+
+    Raises:
+        InvalidInput: both names lead to one file.
+    """
+    if os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
+        raise InvalidInput(f"{target} is the input itself; name another output with -o")

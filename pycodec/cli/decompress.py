@@ -1,0 +1,73 @@
+"""``pycodec decompress``: a .pci file in, an image out."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pycodec import files
+from pycodec.cli.compress import refuse_same_file
+from pycodec.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# What was decoded is not to be lossily compressed once more without need.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "AVIF": {"quality": 95},
+    "JPEG": {"quality": 95},
+    "WEBP": {"lossless": True, "exact": True},
+}
+
+
+@click.command()
+@click.argument("source", metavar="IN.pci")
+@click.option("-o", "--output", metavar="OUT", help="Any suffix Pillow writes; by default IN with .png.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def command(source: str, output: str | None, device: str) -> None:
+    """Turn IN.pci back into an image, in the format that the suffix of OUT names."""
+    target = str(Path(source).with_suffix(".png")) if output is None else output
+    refuse_same_file(source, target)
+    image_format = _format_of(target)
+    data = files.read_bytes(source)
+
+    from pycodec.codec import decompress  # imports torch: only once there is something to decode
+
+    start = time.perf_counter()
+    image = decompress(data, device)
+    seconds = time.perf_counter() - start
+    files.write_bytes(target, _encoded(image, image_format, target))
+    click.echo(f"{target}: {image.width} x {image.height} {image.mode}, {seconds:.2f} s")
+
+
+def _format_of(target: str) -> str:
+    """Pillow's name of the format that a file name asks for."""
+    from PIL import Image
+
+    suffix = Path(target).suffix.lower()
+    name = Image.registered_extensions().get(suffix)  # loads Pillow's formats
+    if name is None or name not in Image.SAVE:
+        raise InvalidInput(
+            f"cannot write {target}: Pillow writes no {suffix or 'file without suffix'}; name it .png"
+        )
+    return name
+
+
+def _encoded(image: Image, image_format: str, target: str) -> bytes:
+    if image_format == "JPEG" and image.mode in ("LA", "RGBA"):
+        raise InvalidInput(
+            f"cannot write {target}: JPEG has no transparency, and this image has; name it .png"
+        )
+    out = io.BytesIO()
+    options = dict(_SAVE_OPTIONS.get(image_format, {}))
+    if "icc_profile" in image.info:
+        options["icc_profile"] = image.info["icc_profile"]
+    try:
+        image.save(out, image_format, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(f"cannot write {target}: {error}; name it .png") from error
+    return out.getvalue()

@@ -1,0 +1,55 @@
+"""``pycodec info``: what a .pci file says about itself, without decoding it and without torch."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from pycodec import bitstream, files, weights
+from pycodec.errors import MissingWeights, UnknownComponent, WeightsMismatch
+from pycodec.runtime import get_runtime
+
+_WEIGHTS = {
+    True: "match",
+    False: "others than the file was written with",
+    None: "not known without loading the codec",
+}
+
+
+@click.command()
+@click.argument("source", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(source: str, as_json: bool) -> None:
+    """Show the header of a .pci file, the sizes of its parts, and whether it can be decoded here.
+
+    Header and parts are checked against their CRCs; a damaged file is an error.
+    """
+    fields = bitstream.describe(files.read_bytes(source))
+    fields.update(_installed(fields["codec"], fields["fingerprint"]))
+    if as_json:
+        click.echo(json.dumps(fields))
+        return
+    rows = {key.replace("_", " "): value for key, value in fields.items() if not key.endswith("_match")}
+    rows["bpp"] = f"{fields['bpp']:.3f}"
+    rows["installed"] = "yes" if fields["installed"] else "no"
+    if fields["installed"]:
+        rows["weights"] = _WEIGHTS[fields["weights_match"]]
+    for key, value in rows.items():
+        click.echo(f"{key:16} {value}")
+
+
+def _installed(codec: str, fingerprint: str) -> dict[str, Any]:
+    """Whether the codec is here, and with the weights of that fingerprint (None: cannot be told)."""
+    try:
+        component = get_runtime().find("codec", codec)
+    except UnknownComponent:
+        return {"installed": False, "weights_match": None}
+    factory = component.factory
+    module = factory.partition(":")[0] if isinstance(factory, str) else factory.__module__
+    try:
+        _, metadata = weights.load(weights.shipped(module, component.name))
+    except (MissingWeights, WeightsMismatch):
+        return {"installed": True, "weights_match": None}
+    return {"installed": True, "weights_match": metadata["fingerprint"].startswith(fingerprint)}

@@ -1,0 +1,110 @@
+"""``pycodec train``: a recipe and a folder of photographs in, a weights file out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import click
+
+from pycodec.errors import InvalidInput
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe file by path, or by the name of one that a plugin brings (``recipes/NAME.toml`` in its package)."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path
+    from pycodec.runtime import get_runtime
+
+    found: dict[str, Path] = {}
+    for plugin in get_runtime().active():
+        folder = package_files(plugin.module.partition(":")[0].rpartition(".")[0]) / "recipes"
+        if folder.is_dir():
+            found |= {Path(f.name).stem: Path(str(f)) for f in folder.iterdir() if f.name.endswith(".toml")}
+    if name not in found:
+        raise InvalidInput(
+            f"no recipe {name!r}: give a .toml file or one of the built-in recipes: {', '.join(sorted(found))}"
+        )
+    return found[name]
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of training photographs.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run [default: runs/RECIPE].")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--init", type=click.Path(path_type=Path), help="Start from this weights file.")
+@click.option("--minutes", type=float, default=math.inf, help="Stop (and checkpoint) after this time.")
+@click.option("--steps", type=int, help="Steps of the last stage instead of the recipe's.")
+@click.option("--first-stage", help="Skip the stages before this one (with --init).")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", type=int, help="CPU threads of torch.")
+@click.option("--workers", type=int, default=0, show_default=True, help="Processes that prepare crops.")
+@click.option("--holdout", type=int, default=4, show_default=True, help="Images kept apart for validation.")
+def command(
+    recipe: str,
+    data: Path,
+    out: Path | None,
+    resume: bool,
+    init: Path | None,
+    minutes: float,
+    steps: int | None,
+    first_stage: str | None,
+    device: str,
+    threads: int | None,
+    workers: int,
+    holdout: int,
+) -> None:
+    """Train the codec that RECIPE (a .toml file, or the name of a built-in recipe) describes.
+
+    The run's folder holds the checkpoint, log.jsonl, TensorBoard scalars and, at the end or when the time is over, the
+    weights file NAME.safetensors.
+    """
+    import torch
+
+    from pycodec.runtime import get_runtime
+    from pycodec.training.data import find_images, load_images
+    from pycodec.training.loop import Run, RunOptions
+    from pycodec.training.recipe import load_recipe
+
+    if threads:
+        torch.set_num_threads(threads)
+    path = find_recipe(recipe)
+    plan = load_recipe(path)
+    if first_stage:
+        names = [stage.name for stage in plan.stages]
+        if first_stage not in names:
+            raise InvalidInput(f"{path}: no stage {first_stage!r}; expected one of {', '.join(names)}")
+        plan = dataclasses.replace(plan, stages=plan.stages[names.index(first_stage) :])
+    if steps is not None:
+        last = dataclasses.replace(plan.stages[-1], steps=steps)
+        plan = dataclasses.replace(plan, stages=(*plan.stages[:-1], last))
+    host = get_runtime()
+    factory = host.find("codec", plan.codec).load_factory()
+    if not hasattr(factory, "training_task"):
+        raise InvalidInput(f"codec {plan.codec!r} offers no training_task; its plugin cannot be trained from a recipe")
+    images = load_images(find_images(data))
+    click.echo(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.0f} megapixels")
+    torch.manual_seed(plan.seed)
+    task = factory.training_task(plan.config, plan.task)
+    if init is not None:
+        task.initialize(init)
+    directory = out or Path("runs") / path.stem
+    options = RunOptions(directory, resume, minutes, device, workers, host.training_event)
+    run = Run(plan, task, images[: len(images) - holdout], images[len(images) - holdout :], options)
+    finished = run.train()
+    weights = directory / f"{path.stem}.safetensors"
+    card = {
+        "recipe": path.read_text("utf-8"),
+        "images": len(images),
+        "steps": run.step,
+        "seconds": round(run.seconds),
+        "device": device,
+        "finished": finished,
+    }
+    run.export(weights, {"model_card": card})
+    state = "finished" if finished else f"stopped at step {run.step} of {plan.steps}; go on with --resume"
+    click.echo(f"{state}: {weights}")

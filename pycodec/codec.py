@@ -1,0 +1,275 @@
+"""A codec: transform, quantizer and entropy model around the .pci container."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pycodec import bitstream, images, runtime
+from pycodec.bitstream import Container, Header
+from pycodec.errors import CorruptStream, InvalidInput, PycodecError, UnknownComponent, WeightsMismatch
+from pycodec.images import Picture, as_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pycodec.images import ImageLike
+    from pycodec.types import Config, EntropyModel, Quantizer, Transform
+
+
+class Codec:
+    """Compresses images to .pci files and back.
+
+        image -> analysis -> quantize -> encode -> file -> decode -> dequantize -> synthesis -> image
+
+    Symbols and everything that decides a probability are integers: a file decodes to the same symbols
+    everywhere. The synthesis is float: it gives the same picture again on the same machine, and on others up
+    to the last rounding. A whole image passes through the transform at once, so that its activations have to
+    fit in memory.
+
+    Args:
+        name: as the codec is registered; stored in its files.
+        transform, quantizer, entropy_model: see `pycodec.types`.
+        qualities: lowest and highest quality, up to 15.9.
+        default_quality: of `compress`.
+        fingerprint: sha256 over configuration and weights, see `pycodec.weights.fingerprint`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        transform: Transform,
+        quantizer: Quantizer,
+        entropy_model: EntropyModel,
+        *,
+        qualities: tuple[float, float] = (1.0, 8.0),
+        default_quality: float = 5.0,
+        fingerprint: bytes,
+    ):
+        self.name = name
+        self.transform, self.quantizer, self.entropy_model = transform, quantizer, entropy_model
+        self.qualities, self.default_quality = qualities, default_quality
+        self.fingerprint = fingerprint
+        for part in self._modules():
+            part.eval()
+
+    def compress(
+        self, image: ImageLike, quality: float | None = None, bpp: float | None = None, device: str = "cpu"
+    ) -> bytes:
+        """A .pci file.
+
+        Args:
+            image: path, PIL image, numpy [H, W, 3] or [H, W] uint8, torch [3, H, W] uint8 or float in 0..1.
+            quality: within `qualities`, in steps of 1/16; `default_quality` when neither this nor ``bpp`` is
+                given.
+            bpp: instead of a quality, bits per pixel that the file may have at most; the best quality below
+                it is found by bisection.
+            device: where the transform runs.
+
+        Raises:
+            InvalidInput: an image, quality, bpp or device that cannot be used.
+        """
+        picture = as_picture(image)
+        if bpp is None:
+            return self._encode(picture, self.quality_step(quality), device)
+        if quality is not None:
+            raise InvalidInput("both quality and bpp are given, expected one of the two")
+        return self._encode_below(picture, bpp, device)
+
+    def decompress(self, data: bytes, device: str = "cpu") -> Image.Image:
+        """The image of a .pci file that this codec wrote: mode RGB, RGBA, L or LA.
+
+        Raises:
+            CorruptStream: not a .pci file, or a damaged one.
+            UnsupportedVersion: a file of a newer format version.
+            WeightsMismatch: a file of another codec, or of this one with other weights.
+            InvalidInput: more pixels than `pycodec.images.MAX_PIXELS`, or a device that is not there.
+        """
+        container = bitstream.parse(data)
+        header = container.header
+        self._check_origin(header)
+        images.check_pixels(header.width, header.height)
+        alpha = images.unpack_alpha(container.alpha, header.width, header.height) if container.alpha else None
+        icc = images.unpack_icc(container.icc) if container.icc else None
+        symbols = self._decode_symbols(container)
+        rgb = self._synthesize(symbols, header.quality_step, (header.width, header.height), device)
+        return images.to_pil(rgb, header.grey, alpha, icc)
+
+    def reconstruct(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
+        """What the file of ``image`` decodes to, without coding: uint8 [H, W, 3], or bands as in
+        `decompress`.
+
+        Equal to ``numpy.asarray(codec.decompress(codec.compress(image, quality)))`` on the same machine.
+        """
+        picture, step = as_picture(image), self.quality_step(quality)
+        rgb = self._synthesize(self.symbols(picture, quality, device), step, picture.size, device)
+        return np.asarray(images.to_pil(rgb, picture.grey, picture.alpha))
+
+    def symbols(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
+        """The integers that get coded: int32 [channels, ceil(H / stride), ceil(W / stride)]."""
+        return self._analyze(as_picture(image), self.quality_step(quality), device)
+
+    def quality_step(self, quality: float | None = None) -> int:
+        """16 times the quality, rounded: the integer in files and in every integer rule.
+
+        Raises:
+            InvalidInput: a quality outside `qualities`.
+        """
+        quality = self.default_quality if quality is None else quality
+        low, high = self.qualities
+        if not low <= quality <= high:  # NaN fails it too
+            raise InvalidInput(f"quality {quality:g}, expected {low:g} to {high:g} for codec {self.name!r}")
+        return round(16 * quality)
+
+    def config(self) -> Config:
+        """Name and the configuration of the three parts, ready for JSON."""
+        return {
+            "name": self.name,
+            "transform": self.transform.config(),
+            "quantizer": self.quantizer.config(),
+            "entropy_model": self.entropy_model.config(),
+        }
+
+    def info(self) -> dict[str, Any]:
+        """What the codec is: `config`, fingerprint and qualities, ready for JSON."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint.hex(),
+            "qualities": list(self.qualities),
+            "default_quality": self.default_quality,
+            "config": self.config(),
+        }
+
+    def _encode(self, picture: Picture, step: int, device: str) -> bytes:
+        symbols = self._analyze(picture, step, device)
+        width, height = picture.size
+        header = Header(
+            self.name, self.fingerprint, width, height, step, _symbols_crc(symbols), grey=picture.grey
+        )
+        container = Container(header, self.entropy_model.encode(symbols, step))
+        if picture.alpha is not None:
+            container = replace(container, alpha=images.pack_alpha(picture.alpha))
+        if picture.icc is not None:
+            container = replace(container, icc=images.pack_icc(picture.icc))
+        return container.to_bytes()
+
+    def _encode_below(self, picture: Picture, bpp: float, device: str) -> bytes:
+        """The largest file of at most ``bpp``, as far as sizes grow with the quality."""
+        width, height = picture.size
+        if not (bpp > 0 and math.isfinite(bpp)):
+            raise InvalidInput(f"bpp {bpp:g}, expected a positive number of bits per pixel")
+        low, high = (self.quality_step(quality) for quality in self.qualities)
+        best = self._encode(picture, low, device)
+        if len(best) * 8 > bpp * width * height:
+            raise InvalidInput(
+                f"bpp {bpp:g} is out of reach: at the lowest quality, {self.qualities[0]:g}, this image "
+                f"already takes {len(best) * 8 / (width * height):.3g} bpp ({len(best)} bytes)"
+            )
+        while low < high:  # the file of step low is best, and fits
+            middle = (low + high + 1) // 2
+            data = self._encode(picture, middle, device)
+            if len(data) * 8 <= bpp * width * height:
+                low, best = middle, data
+            else:
+                high = middle - 1
+        return best
+
+    def _check_origin(self, header: Header) -> None:
+        if header.codec != self.name:
+            raise WeightsMismatch(
+                f"this file was written by codec {header.codec!r}, not {self.name!r}; "
+                "pycodec.decompress finds the codec"
+            )
+        own = self.fingerprint[: len(header.fingerprint)]
+        if header.fingerprint != own:
+            raise WeightsMismatch(
+                f"this file was written by codec {self.name!r} with weights {header.fingerprint.hex()}, "
+                f"those installed are {own.hex()}; install the release that wrote it"
+            )
+
+    def _decode_symbols(self, container: Container) -> np.ndarray:
+        header, stride = container.header, self.transform.stride
+        shape = self.transform.channels, -(-header.height // stride), -(-header.width // stride)
+        try:
+            symbols = self.entropy_model.decode(container.payload, shape, header.quality_step)
+        except (PycodecError, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # a stream may hold anything; the CRC of the file is no proof against its writer
+            raise CorruptStream(f"the payload of this .pci file does not decode: {error}") from error
+        if symbols.shape != shape:
+            raise CorruptStream(
+                f"the payload of this .pci file has symbols of shape {symbols.shape}, expected {shape}"
+            )
+        if (crc := _symbols_crc(symbols)) != header.symbols_crc:
+            raise CorruptStream(
+                f"the decoded symbols have CRC {crc:08x}, expected {header.symbols_crc:08x}: the file is "
+                "damaged, or this build of pycodec computes other probabilities; run pycodec doctor"
+            )
+        return symbols
+
+    @torch.inference_mode()
+    def _analyze(self, picture: Picture, step: int, device: str) -> np.ndarray:  # -> [C, h, w] int32
+        self._move(device)
+        width, height = picture.size
+        padding = -height % self.transform.stride, -width % self.transform.stride
+        rgb = np.pad(picture.rgb, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")
+        x = torch.from_numpy(rgb).to(device).permute(2, 0, 1)[None].float() - 128  # strides of channels_last
+        y = self.transform.analysis(x, torch.tensor([step / 16], device=x.device))
+        return np.ascontiguousarray(self.quantizer.quantize(y), np.int32)
+
+    @torch.inference_mode()
+    def _synthesize(
+        self,
+        symbols: np.ndarray,  # [C, h, w] int32
+        step: int,
+        size: tuple[int, int],
+        device: str,
+    ) -> np.ndarray:  # [H, W, 3] uint8
+        self._move(device)
+        width, height = size
+        y = self.quantizer.dequantize(symbols).to(device).contiguous(memory_format=torch.channels_last)
+        x = self.transform.synthesis(y, torch.tensor([step / 16], device=y.device))
+        rgb = (x[0, :, :height, :width] + 128).clamp(0, 255).round().to(torch.uint8)
+        return np.ascontiguousarray(rgb.permute(1, 2, 0).cpu().numpy())
+
+    def _move(self, device: str) -> None:
+        try:
+            kind = torch.device(device).type
+        except RuntimeError as error:
+            raise InvalidInput(f"unknown device {device!r}, expected cpu or cuda") from error
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
+        for part in self._modules():
+            part.to(device)
+
+    def _modules(self) -> list[torch.nn.Module]:
+        parts = self.transform, self.quantizer, self.entropy_model
+        return [part for part in parts if isinstance(part, torch.nn.Module)]
+
+
+def decompress(data: bytes, device: str = "cpu") -> Image.Image:
+    """The image of a .pci file, by the installed codec that its header names.
+
+    Raises:
+        UnknownComponent: that codec is not installed.
+        CorruptStream, UnsupportedVersion, WeightsMismatch, InvalidInput: as `Codec.decompress`.
+    """
+    header, _ = bitstream.parse_header(data)
+    try:
+        codec = runtime.load(header.codec)
+    except UnknownComponent as error:
+        raise UnknownComponent(
+            f"this file needs a codec that is not installed: {error}; install the plugin that provides it"
+        ) from error
+    return codec.decompress(data, device)
+
+
+def _symbols_crc(symbols: np.ndarray) -> int:
+    return zlib.crc32(symbols.astype("<i4").tobytes())

@@ -1,0 +1,69 @@
+"""Reading input and writing output: a file appears whole under its name, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pycodec.errors import InvalidInput
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Content of a file; ``-`` is standard input.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return sys.stdin.buffer.read() if os.fspath(path) == "-" else Path(path).read_bytes()
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file as ``open_output`` does."""
+    with open_output(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def open_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for writing; it takes its name when the block ends, and an exception leaves no trace of it.
+
+    The data go to a temporary file in the same directory, so the final rename is atomic and an older file of
+    that name stays whole until then. Symbolic links are followed and an older file's permissions kept.
+    Standard output (``-``), a pipe or a device is written directly.
+
+    Raises:
+        InvalidInput: a directory, or a name in a directory that does not exist.
+        OSError: the file cannot be written.
+    """
+    if os.fspath(path) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InvalidInput(f"cannot write {path}: it is a directory, expected the name of a file")
+    if not target.parent.is_dir():
+        raise InvalidInput(
+            f"cannot write {path}: the directory {target.parent} does not exist; make it first"
+        )
+    if target.exists() and not target.is_file():
+        with open(target, "wb") as file:
+            yield file
+        return
+    temporary = target.parent / f".{target.name[:100]}.{secrets.token_hex(4)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,279 @@
+"""Pictures in and out: what Pillow reads, numpy or torch, to 8-bit RGB and what has to survive beside it."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from pycodec.errors import CorruptStream, InvalidInput
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import torch
+
+    ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor | Picture"
+
+MAX_PIXELS = 2**28
+"""Larger images are refused, both ways, before memory is allocated; raise it for images you trust."""
+
+_MAX_ICC_BYTES = 2**24
+_READ_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as the codecs see it.
+
+    Attributes:
+        rgb: [H, W, 3] uint8; a grey image has three equal channels.
+        alpha: [H, W] uint8, or None where every pixel is opaque.
+        icc: colour profile of the image, or None.
+        grey: one channel is to come out again.
+        notes: what conversion lost, a sentence each.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None = None
+    icc: bytes | None = None
+    grey: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.rgb.shape[1], self.rgb.shape[0]
+
+
+def as_picture(image: ImageLike) -> Picture:
+    """Any image pycodec takes, in its internal form.
+
+    Args:
+        image: path of a file Pillow reads, PIL image, numpy [H, W, 3] or [H, W] uint8, or torch [3, H, W]
+            uint8 or float in 0..1; a Picture stays what it is. EXIF orientation is applied; palettes, CMYK
+            and 16 bits become 8-bit RGB or grey.
+
+    Raises:
+        InvalidInput: no image, one of an unknown kind, or one of more than MAX_PIXELS.
+    """
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, (str, os.PathLike)):
+        return _read(Path(image))
+    if isinstance(image, Image.Image):
+        return _from_pil(image)
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    torch = sys.modules.get("torch")  # a tensor in hand means that torch is loaded
+    if torch is not None and isinstance(image, torch.Tensor):
+        return _from_array(_tensor_to_array(image))
+    raise InvalidInput(
+        f"{type(image).__name__} is no image, expected a path, a PIL image, a numpy array or a tensor"
+    )
+
+
+def to_pil(
+    rgb: np.ndarray,  # [H, W, 3] uint8
+    grey: bool = False,
+    alpha: np.ndarray | None = None,  # [H, W] uint8
+    icc: bytes | None = None,
+) -> Image.Image:
+    """PIL image of mode RGB, RGBA, L or LA; the profile goes to ``info["icc_profile"]``, as Pillow has it."""
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    if grey:
+        image = image.convert("L")
+    if alpha is not None:
+        image.putalpha(Image.fromarray(alpha))
+    if icc:
+        image.info["icc_profile"] = icc
+    return image
+
+
+def pack_alpha(alpha: np.ndarray) -> bytes:  # [H, W] uint8
+    """Lossless alpha section: a grey PNG."""
+    out = io.BytesIO()
+    Image.fromarray(alpha).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:  # [height, width] uint8
+    """Inverse of `pack_alpha`.
+
+    Raises:
+        CorruptStream: not a grey PNG of that size.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.mode == "L" and image.size == (width, height):
+                return np.asarray(image).copy()
+    except _READ_ERRORS as error:
+        raise CorruptStream(f"damaged .pci file: its alpha does not decode ({_first_line(error)})") from error
+    raise CorruptStream(f"damaged .pci file: its alpha is no {width} x {height} grey PNG")
+
+
+def pack_icc(icc: bytes) -> bytes:
+    """Section of a colour profile: zlib."""
+    return zlib.compress(icc, 9)
+
+
+def unpack_icc(data: bytes) -> bytes:
+    """Inverse of `pack_icc`.
+
+    Raises:
+        CorruptStream: not a zlib stream, or one longer than any profile.
+    """
+    inflate = zlib.decompressobj()
+    try:
+        icc = inflate.decompress(data, _MAX_ICC_BYTES)
+    except zlib.error as error:
+        raise CorruptStream(f"damaged .pci file: its colour profile does not decode ({error})") from error
+    if not inflate.eof or inflate.unused_data:
+        raise CorruptStream("damaged .pci file: its colour profile is cut short or too long")
+    return icc
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Refuse an image of more than MAX_PIXELS.
+
+    Raises:
+        InvalidInput: says how large the image is and how to allow it.
+    """
+    if width * height > MAX_PIXELS:
+        raise InvalidInput(
+            f"image of {width} x {height} = {width * height} pixels, expected at most {MAX_PIXELS}; "
+            "raise pycodec.images.MAX_PIXELS if you trust it"
+        )
+
+
+def _read(path: Path) -> Picture:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_pixels is our guard
+            with Image.open(path) as image:
+                return _from_pil(image)
+    except Image.DecompressionBombError as error:
+        raise InvalidInput(f"cannot read {path}: {_first_line(error)}") from error
+    except UnidentifiedImageError as error:
+        raise InvalidInput(f"cannot read {path}: not an image of a format Pillow knows") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"cannot read {path}: {error}") from error
+    except _READ_ERRORS as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
+        raise InvalidInput(f"cannot read {path}: {reason}") from error
+
+
+def _from_pil(image: Image.Image) -> Picture:
+    check_pixels(*image.size)
+    if 0 in image.size:
+        raise InvalidInput(f"image of {image.size[0]} x {image.size[1]} pixels, expected at least 1 x 1")
+    notes = []
+    if any(";16" in str(args) for *_, args in getattr(image, "tile", ())) and not image.mode.startswith("I"):
+        notes.append("16 bits a channel: the upper 8 are kept")  # Pillow has no colour mode of more
+    try:
+        if getattr(image, "n_frames", 1) > 1:
+            notes.append(f"first of {image.n_frames} frames only")  # type: ignore[attr-defined]
+        image = ImageOps.exif_transpose(image)  # loads it
+    except _READ_ERRORS as error:
+        raise InvalidInput(_first_line(error)) from error
+    icc = image.info.get("icc_profile")
+    if image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+        image = _sixteen_to_eight(image)
+        notes.append("16 bits a channel: scaled to 8")
+    elif image.mode == "F":
+        raise InvalidInput("floats have no agreed range, expected 8 or 16 bits a channel; convert it first")
+    elif image.mode == "CMYK":
+        image, managed = _cmyk_to_rgb(image, icc)
+        icc = None
+        notes.append("CMYK: converted to " + ("sRGB by its profile" if managed else "RGB without a profile"))
+    image = _to_known_mode(image)
+    bands = np.asarray(image)
+    grey = image.mode in ("L", "LA")
+    bands = bands[:, :, None] if bands.ndim == 2 else bands
+    alpha = np.ascontiguousarray(bands[:, :, -1]) if image.mode in ("LA", "RGBA") else None
+    if alpha is not None and (alpha == 255).all():
+        alpha = None
+    rgb = np.repeat(bands[:, :, :1], 3, axis=2) if grey else np.ascontiguousarray(bands[:, :, :3])
+    if icc and icc[16:20] != (b"GRAY" if grey else b"RGB "):
+        icc = None
+        notes.append("colour profile dropped: it is not one for " + ("grey" if grey else "RGB"))
+    return Picture(rgb, alpha, icc or None, grey, tuple(notes))
+
+
+def _to_known_mode(image: Image.Image) -> Image.Image:
+    """L, LA, RGB or RGBA, where palettes and colour keys have become alpha."""
+    transparent = image.has_transparency_data
+    grey = image.mode in ("1", "L", "LA", "La")
+    return image.convert(("LA" if grey else "RGBA") if transparent else ("L" if grey else "RGB"))
+
+
+def _sixteen_to_eight(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits to 8, rounded; Pillow's own conversion clips."""
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise InvalidInput(f"grey levels {values.min()}..{values.max()}, expected 0..65535")
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bool]:
+    """RGB of a CMYK image, and whether its own profile led there."""
+    if icc:
+        try:
+            profiles = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+        except (OSError, ImageCms.PyCMSError):
+            converted = None
+        if converted is not None:
+            return converted, True
+    return image.convert("RGB"), False
+
+
+def _tensor_to_array(tensor: torch.Tensor) -> np.ndarray:
+    """[3, H, W] or [1, H, W], uint8 or float in 0..1, to [H, W, 3] or [H, W] uint8."""
+    import torch
+
+    tensor = tensor.detach().cpu()
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3):
+        raise InvalidInput(f"tensor of shape {tuple(tensor.shape)}, expected (3, H, W) or (1, H, W)")
+    if tensor.is_floating_point():
+        if not bool(((tensor >= 0) & (tensor <= 1)).all()):  # NaN fails it too
+            raise InvalidInput("float tensor with values outside 0..1; use uint8 for 0..255")
+        tensor = (tensor.float() * 255).round().to(torch.uint8)
+    array: np.ndarray = tensor.numpy()
+    return array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0)
+
+
+def _from_array(array: np.ndarray) -> Picture:
+    if array.dtype != np.uint8 or not _is_image_shape(array.shape):
+        raise InvalidInput(f"array of {array.dtype} {array.shape}, expected uint8 (H, W, 3) or (H, W)")
+    check_pixels(array.shape[1], array.shape[0])
+    if array.ndim == 2:
+        return Picture(np.repeat(array[:, :, None], 3, axis=2), grey=True)
+    return Picture(np.ascontiguousarray(array))
+
+
+def _is_image_shape(shape: Sequence[int]) -> bool:
+    return len(shape) in (2, 3) and 0 not in shape and (len(shape) == 2 or shape[2] == 3)
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

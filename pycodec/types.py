@@ -1,0 +1,201 @@
+"""What each kind of component promises, as protocols: a plugin's class needs no base class of ours.
+
+Shared conventions. ``N`` images of ``H`` x ``W`` pixels; ``C`` latent planes of ``h = H / stride`` by
+``w = W / stride``. An image tensor is float RGB minus 128, so -128..127. A latent is float, symbols are the
+integers that get coded.
+``quality`` is a float tensor [N]; integer rules use ``quality_step = round(16 * quality)`` instead.
+``config()`` returns the JSON keyword arguments from which the registered factory rebuilds the component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import PIL.Image
+    from torch import Tensor
+
+Config = dict[str, Any]
+Factory = Callable[..., Any] | str
+"""A callable, or ``"module:attribute"``, which is imported when the first component is made."""
+
+
+class Transform(Protocol):
+    """Image to latent and back: the only float part of a codec, and never part of a probability."""
+
+    stride: int
+    """Pixels per latent position, both ways; callers pad images to a multiple of it."""
+    channels: int
+    """Latent planes C."""
+
+    def analysis(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, 3, H, W], [N] -> [N, C, h, w]
+        """Latent of ``x``, whose height and width are multiples of ``stride``."""
+        ...
+
+    def synthesis(self, y: Tensor, quality: Tensor) -> Tensor:  # [N, C, h, w], [N] -> [N, 3, H, W]
+        """Image of a quantised latent; not clipped, so the caller clamps to -128..127 and rounds."""
+        ...
+
+    def config(self) -> Config:
+        """JSON keyword arguments of the factory."""
+        ...
+
+
+class Quantizer(Protocol):
+    """Latent to symbols and back, plus the differentiable stand-in used in training."""
+
+    def quantize(self, y: Tensor) -> np.ndarray:  # [1, C, h, w] -> [C, h, w], integers
+        """Hard symbols of one image, in the range the entropy model codes."""
+        ...
+
+    def dequantize(self, symbols: np.ndarray) -> Tensor:  # [C, h, w], integers -> [1, C, h, w]
+        """Latent that ``symbols`` stand for."""
+        ...
+
+    def surrogate(self, y: Tensor) -> Tensor:  # [N, C, h, w] -> [N, C, h, w]
+        """Quantised latent with a useful gradient (soft-to-hard, additive noise, straight-through)."""
+        ...
+
+    def config(self) -> Config:
+        """JSON keyword arguments of the factory."""
+        ...
+
+
+class EntropyModel(Protocol):
+    """Probabilities of symbols: differentiable in training, integers only in a file.
+
+    ``encode`` and ``decode`` give the same bytes and symbols on every device: nothing in them may be float.
+    """
+
+    def bits(self, y: Tensor, quality: Tensor) -> Tensor:  # [N, C, h, w], [N] -> [N, C, h, w]
+        """Differentiable cost in bits of each symbol of a quantised latent."""
+        ...
+
+    def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:  # [C, h, w], integers
+        """Stream of ``symbols``.
+
+        Raises:
+            InvalidInput: symbols of another type, shape or range.
+        """
+        ...
+
+    def decode(self, data: bytes, shape: Sequence[int], quality_step: int) -> np.ndarray:  # -> [C, h, w]
+        """Symbols of a stream; ``shape`` is (C, h, w).
+
+        Raises:
+            CorruptStream: data that ``encode`` did not write for this shape and quality step.
+        """
+        ...
+
+    def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:  # [C, h, w], integers
+        """Ideal code length under the integer tables, in bits: what ``encode`` approaches."""
+        ...
+
+    def config(self) -> Config:
+        """JSON keyword arguments of the factory."""
+        ...
+
+
+class Discriminator(Protocol):
+    """Critic of adversarial training with its losses; may own a labeler."""
+
+    def critic_loss(
+        self, x: Tensor, x_hat: Tensor, y: Tensor
+    ) -> Tensor:  # [N, 3, H, W] twice, [N, C, h, w] -> []
+        """Loss that trains the critic to tell ``x`` from its reconstruction ``x_hat`` (detached here)."""
+        ...
+
+    def generator_loss(self, x: Tensor, x_hat: Tensor, y: Tensor) -> Tensor:  # as above -> []
+        """Loss that trains the codec to fool the critic."""
+        ...
+
+    def config(self) -> Config:
+        """JSON keyword arguments of the factory."""
+        ...
+
+
+class Estimator(Protocol):
+    """Measures an information quantity of a codec: an RD upper bound, the per-sample optimum, a gap."""
+
+    def estimate(self, codec: Codec, images: Sequence[PIL.Image.Image]) -> Mapping[str, float]:
+        """Averages over ``images``; every key ends in its unit (``rate_bpp``, ``psnr_db``, ``gap_bpp``)."""
+        ...
+
+    def config(self) -> Config:
+        """JSON keyword arguments of the factory."""
+        ...
+
+
+class Codec(Protocol):
+    """A named composition of the others; factories return a ``pycodec.Codec``, which keeps this contract."""
+
+    fingerprint: bytes
+    """sha256 over configuration and weights: a stream is only decoded by the codec that wrote it."""
+
+    def compress(self, image: Any, quality: float) -> bytes:
+        """File of a PIL image, numpy (H, W, 3) uint8 or torch (3, H, W).
+
+        Raises:
+            InvalidInput: an image or quality the codec cannot take.
+        """
+        ...
+
+    def decompress(self, data: bytes) -> PIL.Image.Image:
+        """Image of a file.
+
+        Raises:
+            CorruptStream: damaged data.
+            WeightsMismatch: a file written with another configuration or other weights.
+        """
+        ...
+
+    def config(self) -> Config:
+        """JSON keyword arguments of the factory."""
+        ...
+
+
+class Metric(Protocol):
+    """Quality of images or of their distribution, accumulated over a data set."""
+
+    higher_is_better: bool
+    data_range: float
+    """Largest minus smallest value of the images it takes, 255 for 8 bit."""
+
+    def update(
+        self, x_hat: Tensor, x: Tensor
+    ) -> None:  # [N, 3, H, W] reconstructions, [N, 3, H, W] originals
+        """Take in a batch."""
+        ...
+
+    def compute(self) -> Any:
+        """Value over everything taken in since the last ``reset``; a number or a 0-d tensor."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was taken in."""
+        ...
+
+    def config(self) -> Config:
+        """JSON keyword arguments of the factory."""
+        ...
+
+
+KINDS: Mapping[str, type] = {
+    "transform": Transform,
+    "quantizer": Quantizer,
+    "entropy_model": EntropyModel,
+    "discriminator": Discriminator,
+    "estimator": Estimator,
+    "codec": Codec,
+    "metric": Metric,
+}
+"""The seven kinds in the order they are listed, each with its contract."""
+
+
+def missing_members(component: object, kind: str) -> list[str]:
+    """Names the contract of ``kind`` asks for and ``component`` does not have."""
+    contract = KINDS[kind]
+    members = set(contract.__annotations__) | {name for name in vars(contract) if not name.startswith("_")}
+    return sorted(name for name in members if not hasattr(component, name))

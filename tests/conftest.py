@@ -1,0 +1,28 @@
+"""Fixtures every folder of tests may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Image data that is not in the repository: PYCODEC_DATA, by default ../shared/data beside it."""
+    folder = Path(os.environ.get("PYCODEC_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no image data at {folder}; name its folder in PYCODEC_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kodak(data_folder: Path) -> list[Path]:
+    """The 24 Kodak photographs, as PNG files."""
+    files = sorted((data_folder / "kodak").glob("*.png"))
+    if not files:
+        pytest.skip(f"no Kodak photographs in {data_folder / 'kodak'}; name the folder above in PYCODEC_DATA")
+    return files
