@@ -1,6 +1,7 @@
 """Compiles csrc/ into ``pycodec/_C`` and nothing else; everything declarative is in pyproject.toml.
 
-The compiler commands are in ``build/<soabi>-<cpu|cuda>/build.ninja``, which is readable and stays for incremental builds.
+The compiler commands are in ``build/<soabi>-<cpu|cuda>/build.ninja``, which is readable and stays for
+incremental builds.
 
 Environment:
     PYCODEC_CUDA         auto (default: CUDA when nvcc is found), 0 (never) or 1 (fail when nvcc is missing).
@@ -49,7 +50,9 @@ def sources(pattern: str) -> list[Path]:
     first copy, which must not be one compiled for a wider instruction set than the machine may have.
     """
     on_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    found = [p for p in CSRC.rglob(pattern) if CSRC / "fuzz" not in p.parents and (on_x86 or not simd_level(p))]
+    found = [
+        p for p in CSRC.rglob(pattern) if CSRC / "fuzz" not in p.parents and (on_x86 or not simd_level(p))
+    ]
     return sorted(found, key=lambda p: (simd_level(p), p.as_posix()))
 
 
@@ -59,7 +62,9 @@ def first_line(command: list[str], pattern: str = ".*") -> str:
         out = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return next((line.strip() for line in (out.stdout + out.stderr).splitlines() if re.search(pattern, line)), "")
+    return next(
+        (line.strip() for line in (out.stdout + out.stderr).splitlines() if re.search(pattern, line)), ""
+    )
 
 
 class Cuda:
@@ -71,7 +76,8 @@ class Cuda:
         archs = [a for a in re.split(r"[;,\s]+", os.environ.get("PYCODEC_CUDA_ARCHS", "80;90")) if a]
         if not archs or not all(re.fullmatch(r"[1-9]\d+[af]?", a) for a in archs):
             raise SystemExit(
-                f"PYCODEC_CUDA_ARCHS is {';'.join(archs)!r}; expected compute capabilities without the point, such as '80;90'"
+                f"PYCODEC_CUDA_ARCHS is {';'.join(archs)!r}; "
+                "expected compute capabilities without the point, such as '80;90'"
             )
         self.archs = archs
         self.library_dir = self._find_static_cudart()
@@ -89,16 +95,25 @@ class Cuda:
             return cls(nvcc)
         if wanted == "1":
             where = f"in {home}/bin (CUDA_HOME)" if home else "on PATH"
-            raise SystemExit(f"PYCODEC_CUDA=1, but there is no nvcc {where}; install the CUDA toolkit or use PYCODEC_CUDA=0")
+            raise SystemExit(
+                f"PYCODEC_CUDA=1, but there is no nvcc {where}; get the CUDA toolkit or set PYCODEC_CUDA=0"
+            )
         return None
 
     def _find_static_cudart(self) -> str:
         # nvcc on PATH may be a wrapper script far from its toolkit, so it is asked itself.
-        top = first_line([self.nvcc, "--dryrun", "-x", "cu", "-c", os.devnull], r"\bTOP=").rpartition("TOP=")[2]
+        top = first_line([self.nvcc, "--dryrun", "-x", "cu", "-c", os.devnull], r"\bTOP=").rpartition("TOP=")[
+            2
+        ]
         roots = [Path(top)] if top else []
         roots.append(Path(self.nvcc).resolve().parent.parent)
         for root in roots:
-            for folder in ("lib64", "lib", f"targets/{platform.machine()}-linux/lib", "targets/sbsa-linux/lib"):
+            for folder in (
+                "lib64",
+                "lib",
+                f"targets/{platform.machine()}-linux/lib",
+                "targets/sbsa-linux/lib",
+            ):
                 if (root / folder / "libcudart_static.a").exists():
                     return os.path.normpath(root / folder)
         raise SystemExit(
@@ -109,11 +124,13 @@ class Cuda:
     def flags(self) -> str:
         codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in self.archs]
         codes.append(f"-gencode=arch=compute_{self.archs[-1]},code=compute_{self.archs[-1]}")
-        return " ".join(["-std=c++17 -O3 --fmad=false -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra", *codes])
+        return " ".join(
+            ["-std=c++17 -O3 --fmad=false -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra", *codes]
+        )
 
 
 class NinjaBuild(build_ext):
-    """setuptools' build_ext with the compiling left to ninja; where the result belongs is still setuptools' decision."""
+    """setuptools' build_ext with the compiling left to ninja; where the result belongs stays its decision."""
 
     def get_source_files(self) -> list[str]:
         return []  # MANIFEST.in lists csrc/
@@ -136,7 +153,9 @@ class NinjaBuild(build_ext):
                 raise SystemExit(f"PYCODEC_BUILD_JOBS is {jobs!r}; expected a number of at least 1")
             command += ["-j", jobs]
         if subprocess.run(command, check=False).returncode != 0:
-            raise SystemExit(f"compiling csrc/ failed; the messages are above, the commands in {folder / 'build.ninja'}")
+            raise SystemExit(
+                f"compiling csrc/ failed; the messages are above, the commands in {folder / 'build.ninja'}"
+            )
         # Never written in place: a running process may have the old one mapped.
         temporary = target.with_name(target.name + ".tmp")
         shutil.copyfile(built, temporary)
@@ -159,7 +178,10 @@ def write_build_info(path: Path, cuda: "Cuda | None") -> None:
         "PYTHON": platform.python_version(),
         "PYBIND11": pybind11.__version__,
     }
-    lines = [f'#define PYCODEC_BUILD_{key} "{re.sub(chr(92) * 2 + "|" + chr(34), "?", value)}"' for key, value in info.items()]
+    lines = [
+        f'#define PYCODEC_BUILD_{key} "{re.sub(chr(92) * 2 + "|" + chr(34), "?", value)}"'
+        for key, value in info.items()
+    ]
     text = "\n".join(["#pragma once", *lines, f"#define PYCODEC_BUILD_CUDA {int(cuda is not None)}", ""])
     if not path.exists() or path.read_text() != text:
         path.write_text(text)

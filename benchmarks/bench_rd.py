@@ -1,8 +1,7 @@
 """Rate-distortion of learned codecs beside JPEG, WebP, JPEG 2000 and AVIF, on real file bytes.
 
 Every image is coded to bytes and back at every setting. Rows of a codec already in the output file are kept
-when its version, options, settings and the images are the same, so that a new learned codec is measured
-alone.
+when its version, its options and the images are the same, so that a new learned codec is measured alone.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pycodec.errors import InvalidInput
 from pycodec.evaluation import classical, rd
 
 GRID = [round(0.15 + 0.05 * i, 2) for i in range(28)]  # 0.15 .. 1.5 bits per pixel
+SAME = ("description", "version")  # of a codec, for its rows to hold
 METRICS: tuple[rd.Metric, ...] = ("psnr", "ms_ssim")
 
 
@@ -147,13 +147,15 @@ def main() -> int:
     for name in [*arguments.anchors, *arguments.codecs]:
         codec, settings, identity = open_codec(name, arguments.qualities)
         known = codecs.get(name, {})
-        if not arguments.recompute and all(known.get(key) == value for key, value in identity.items()):
-            continue
         measured: list[rd.Row] = []
-        total = len(files) * len(settings)
-        for row in rd.sweep(codec, name, settings, files):
+        if not arguments.recompute and all(known.get(key) == identity[key] for key in SAME):
+            measured = [row for row in rows if row.codec == name and row.setting in settings]
+        missing = [setting for setting in settings if setting not in {row.setting for row in measured}]
+        if not missing and known["settings"] == settings:
+            continue
+        for count, row in enumerate(rd.sweep(codec, name, missing, files), start=1):
             measured.append(row)
-            print(f"\r{name}: {len(measured)} of {total}", end="", file=sys.stderr, flush=True)
+            print(f"\r{name}: {count} of {len(files) * len(missing)}", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
         codecs[name] = {**identity, "environment": common.environment()}
         rows = [row for row in rows if row.codec != name] + measured

@@ -12,7 +12,14 @@ import torch
 
 from pycodec import bitstream, images, runtime
 from pycodec.bitstream import Container, Header
-from pycodec.errors import CorruptStream, InvalidInput, PycodecError, UnknownComponent, WeightsMismatch
+from pycodec.errors import (
+    CorruptStream,
+    InvalidInput,
+    MissingWeights,
+    NativeUnavailable,
+    UnknownComponent,
+    WeightsMismatch,
+)
 from pycodec.images import Picture, as_picture
 
 if TYPE_CHECKING:
@@ -197,11 +204,9 @@ class Codec:
         shape = self.transform.channels, -(-header.height // stride), -(-header.width // stride)
         try:
             symbols = self.entropy_model.decode(container.payload, shape, header.quality_step)
-        except (PycodecError, MemoryError):
+        except (CorruptStream, MissingWeights, NativeUnavailable, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # a stream may hold anything; the CRC of the file is no proof against its writer
+        except Exception as error:  # a CRC proves nothing about who wrote the file: anything may be in it
             raise CorruptStream(f"the payload of this .pci file does not decode: {error}") from error
         if symbols.shape != shape:
             raise CorruptStream(

@@ -20,15 +20,18 @@ def report() -> dict[str, Any]:
     """Everything ``pycodec doctor`` shows, as plain JSON values.
 
     Returns:
-        ``versions`` (package to version or None), ``python``, ``platform``; ``native``: None or compiler, flags, cuda, nvcc, cuda_archs,
-        simd_files, simd_available, simd_in_use; ``cuda``: driver (version or None) and nvcc (path or None) on this
-        machine now; ``problems``: sentences, empty when all is well. Torch is looked up, not imported.
+        ``versions`` (package to version or None), ``python``, ``platform``; ``native``: None or compiler,
+        flags, cuda, nvcc, cuda_archs, simd_files, simd_available, simd_in_use; ``cuda``: driver (version or
+        None) and nvcc (path or None) on this machine now; ``problems``: sentences, empty when all is well.
+        Torch is looked up, not imported.
     """
     problems: list[str] = []
     versions = {name: _version(name) for name in ("pycodec", *PACKAGES)}
     for name, version in versions.items():
         if version is None:
-            problems.append(f"{name} is not installed; `pip install -c constraints.txt .` brings all that is needed")
+            problems.append(
+                f"{name} is not installed; `pip install -c constraints.txt .` brings all that is needed"
+            )
     built = _native(problems)
     driver = cuda_driver()
     if driver and built and not built["cuda"]:
@@ -68,7 +71,8 @@ def _native(problems: list[str]) -> dict[str, Any] | None:
     else:
         if info["simd_in_use"] != info["simd_available"][-1]:
             problems.append(
-                f"PYCODEC_SIMD={os.environ.get('PYCODEC_SIMD')} holds the SIMD level at {info['simd_in_use']}; "
+                f"PYCODEC_SIMD={os.environ.get('PYCODEC_SIMD')} holds the SIMD level at "
+                f"{info['simd_in_use']}; "
                 f"{info['simd_available'][-1]} is available"
             )
     return info

@@ -7,7 +7,8 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,19 +25,21 @@ if TYPE_CHECKING:
 
     ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor | Picture"
 
-MAX_PIXELS = 2**28
-"""Larger images are refused, both ways, before memory is allocated; raise it for images you trust."""
+MAX_PIXELS = 2**27
+"""Larger images are refused, both ways, before memory is allocated; raise it for images you trust (and, from
+179 million on, ``PIL.Image.MAX_IMAGE_PIXELS``)."""
 
 _MAX_ICC_BYTES = 2**24
-_READ_ERRORS = (
+_READ_ERRORS = (  # what Pillow's readers raise at files that are not what they say
+    AttributeError,
+    EOFError,
+    Image.DecompressionBombError,
+    IndexError,
+    KeyError,
     OSError,
     SyntaxError,
-    ValueError,
-    EOFError,
-    KeyError,
-    IndexError,
     TypeError,
-    AttributeError,
+    ValueError,
     zlib.error,
 )
 
@@ -123,7 +126,7 @@ def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:  # [height
         CorruptStream: not a grey PNG of that size.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        with _opened(io.BytesIO(data), ["PNG"]) as image:
             if image.mode == "L" and image.size == (width, height):
                 return np.asarray(image).copy()
     except _READ_ERRORS as error:
@@ -167,12 +170,8 @@ def check_pixels(width: int, height: int) -> None:
 
 def _read(path: Path) -> Picture:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_pixels is our guard
-            with Image.open(path) as image:
-                return _from_pil(image)
-    except Image.DecompressionBombError as error:
-        raise InvalidInput(f"cannot read {path}: {_first_line(error)}") from error
+        with _opened(path) as image:
+            return _from_pil(image)
     except UnidentifiedImageError as error:
         raise InvalidInput(f"cannot read {path}: not an image of a format Pillow knows") from error
     except InvalidInput as error:
@@ -180,6 +179,14 @@ def _read(path: Path) -> Picture:
     except _READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
         raise InvalidInput(f"cannot read {path}: {reason}") from error
+
+
+@contextmanager
+def _opened(file: Path | io.BytesIO, formats: list[str] | None = None) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_pixels is our guard
+        with Image.open(file, formats=formats) as image:
+            yield image
 
 
 def _from_pil(image: Image.Image) -> Picture:

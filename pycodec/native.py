@@ -10,7 +10,9 @@ from types import ModuleType
 
 from pycodec.errors import NativeUnavailable
 
-HOW_TO_BUILD = "build it with `pip install -c constraints.txt .` (or `-e .`) in the source tree; needs g++ or clang++"
+HOW_TO_BUILD = (
+    "build it with `pip install -c constraints.txt .` (or `-e .`) in the source tree; needs g++ or clang++"
+)
 
 
 @cache
@@ -34,5 +36,8 @@ def why_unavailable(error: ImportError) -> str:
         return f"pycodec's native extension does not load: {error}; {HOW_TO_BUILD}"
     others = sorted(p.name for p in folder.glob("_C.*") if p.suffix in (".so", ".pyd"))
     if others:
-        return f"pycodec's native extension is there as {', '.join(others)}, but this Python needs _C{wanted}; {HOW_TO_BUILD}"
+        return (
+            f"pycodec's native extension is there as {', '.join(others)}, "
+            f"but this Python needs _C{wanted}; {HOW_TO_BUILD}"
+        )
     return f"pycodec's native extension is not built; {HOW_TO_BUILD}"

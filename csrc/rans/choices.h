@@ -13,7 +13,7 @@ constexpr uint64_t kSampleBlock = 64;     // else blocks of so many symbols
 constexpr uint64_t kSampleStride = 1021;  // a prime, so that no image width falls in step with it
 constexpr uint64_t kChunkBytes = 32768;
 
-// floor(256 log2 f) for 1 <= f <= 2^15.
+// 256 log2 f, rounded down but for the truncations of its steps, which are part of the rule; 1 <= f <= 2^15.
 constexpr uint32_t log2_256(uint32_t f) {
   int whole = 0;
   while (f >> (whole + 1) != 0) ++whole;

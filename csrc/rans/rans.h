@@ -1,66 +1,73 @@
 // The range coder's public face, and the stream it writes.
 //
 // rANS ("range asymmetric numeral systems", Duda 2013, arXiv:1311.2540), with a 32-bit state x, lower bound
-// 2^16, 16-bit words and table precision P (8..14 bits). A class with `start` and `freq` of its table is
-// coded by
-//     encode:  if (x >> (32 - P)) >= freq: emit word x mod 2^16, x = x >> 16;   x = (x / freq << P) + x mod
-//     freq + start decode:  slot = x mod 2^P; the class is the one with start <= slot < start + freq;
-//              x = freq * (x >> P) + slot - start;   if x < 2^16: x = x << 16 | next word
+// 2^16, 16-bit words and table precision P (8..14 bits). A class with `start` and `freq` in its table:
+//
+//     encode:  if (x >> (32 - P)) >= freq: emit the word x mod 2^16, x = x >> 16
+//              x = (x / freq << P) + x mod freq + start
+//     decode:  slot = x mod 2^P; the class is the one with start <= slot < start + freq
+//              x = freq * (x >> P) + slot - start
+//              if x < 2^16: x = x << 16 | next word
+//
 // so there is at most one word a step. The encoder runs backwards, the decoder forwards. All fields are
 // little-endian; a varint is LEB128 in its shortest form.
 //
-// SYMBOLS AND TABLES. A table is a list of classes with freq >= 1 summing to 2^P, start = sum of the freqs
-// before. It has an integer `offset`, a `shift` k (0..7), and perhaps an escape, which is then its last
-// class. C = number of classes that are not the escape. A symbol v (int32) is split into q = v >> k and its k
-// low bits; r = q - offset; the class of r is
-//     natural order:  r                                              if 0 <= r < C
-//     zigzag order:   z(r) = 2r for r >= 0, -2r - 1 for r < 0        if z(r) < C      (0, -1, 1, -2, 2, ...)
+// SYMBOLS AND TABLES. A table is a list of classes with freq >= 1 summing to 2^P; start is the sum of the
+// freqs before. It has an integer `offset`, a `shift` k (0..7), and perhaps an escape, which is then its last
+// class. C is the number of classes that are not the escape. A symbol v (int32) is split into q = v >> k and
+// its k low bits; r = q - offset; the class of r is
+//
+//     natural order:  r                                          if 0 <= r < C
+//     zigzag order:   z(r) = 2r for r >= 0, -2r - 1 for r < 0    if z(r) < C    (0, -1, 1, -2, 2, ...)
+//
 // and otherwise the escape, with the escape number
+//
 //     natural order:  2 (r - C) for r >= C, 2 (-1 - r) + 1 for r < 0
 //     zigzag order:   z(r) - C
-// The order is one for all tables of a set. Coding with probabilities (pmfs) is natural order, offset 0,
-// shift 0, no escape, P = 14 and a table a symbol (pmf.h).
+//
+// The order is one for all tables of a set. Coding with probabilities is natural order, offset 0, shift 0, no
+// escape, P = 14 and a table a symbol, made by the rule in pmf.h.
 //
 // STREAM.
-//     head      u8      bits 0-1: lanes, 0..3 for L = 1, 4, 8, 32; bits 2-4: P - 8; bits 5-7: version, 1
-//     count     varint  number of symbols. If 0 the stream ends here, and the lanes bits are 0.
-//     if L == 32:
-//       chunk   varint  symbols in every chunk but the last, a multiple of 32, > 0; else one chunk holds all
-//       symbols
-//     entries, one for each of the ceil(count / chunk) chunks:
-//       words   varint  number of 16-bit words
-//       tail    varint  number of symbols in the tail; only if L > 1
-//       raw     varint  bytes of raw low bits; only if some table of the set has k > 0
-//       escapes varint  bytes of escape numbers; only if some table of the set has an escape
-//       crc     u32     CRC-32 (zlib) of: all bytes before the entries; the number of the chunk as u32; this
-//       entry's
-//                       varints; this chunk's payload
-//     payloads, one a chunk, up to the end of the data:
-//       L states u32, words u16, raw bytes, escape bytes
-// Chunks are independent. Within a chunk of n symbols, counted from 0:
-//   - Symbol i < n - tail is coded on lane i mod L, each lane with a state of its own that begins as the
-//   stored one; the
-//     words of all lanes are one list, read in symbol order.
-//   - raw: the k low bits of every symbol with k > 0, in symbol order, packed from bit 0 of byte 0 up,
-//   zero-padded.
-//   - escapes: the escape number of every escaped symbol, in symbol order, each a varint.
-//   - The state a lane ends in (the one the encoder starts it with) carries 16 bits: it is 2^16 + w, where
-//   the L values w
-//     hold the tail, so that a lane costs about 8 bits instead of 24. With L == 1 there is no tail and w = 0.
-//   - The last `tail` symbols are coded on a lane of their own from these values: its state begins as w0 <<
-//   16 | w1, its
-//     words are w2, w3, ... w(L-1) in this order, those not needed being 0; it ends in state 2^16.
-//   (Tail symbols rather than side data: a step decoder needs every symbol at once, and side data of any kind
-//   may be missing.)
-// Every one of these statements is checked by the decoder.
 //
-// ENCODER'S CHOICES (a decoder needs none of this; reference.py takes the same ones, hence the same bytes).
-// T, the expected number of coded bits, is the sum over symbols of cost = (P + k) 256 - log2_256(freq), plus
-// 8 * 256 for an escape, in 1/256 bit; log2_256(f) = floor(256 log2 f) by repeated squaring (choices.h). If
-// count > 16384 the sum is taken over symbols [1021 b, 1021 b + 64) for b = 0, 1, ... and scaled to count.
-// Lanes: 1 if T < 512 bytes, 4 if < 2048, 8 if < 8192, else 32. Chunks: max(1, floor(T / 32768 bytes)) of
-// equal size rounded up to a multiple of 32 symbols. The tail takes symbols from the end as long as their
-// words fit in L - 2.
+//     head       u8      bits 0-1: lanes, 0..3 for L = 1, 4, 8, 32
+//                        bits 2-4: P - 8
+//                        bits 5-7: version, 1
+//     count      varint  number of symbols; if 0 the stream ends here, and the lanes bits are 0
+//     chunk      varint  only if L = 32: symbols in every chunk but the last, a multiple of 32, not 0;
+//                        without this field one chunk holds all symbols
+//     then an entry for each of the ceil(count / chunk) chunks:
+//       words    varint  number of 16-bit words
+//       tail     varint  only if L > 1: number of symbols in the tail
+//       raw      varint  only if some table of the set has k > 0: bytes of raw low bits
+//       escapes  varint  only if some table of the set has an escape: bytes of escape numbers
+//       crc      u32     CRC-32 (zlib's) of all bytes before the entries, then the chunk's number as u32,
+//                        then this entry's varints, then this chunk's payload
+//     then for each chunk its payload, the last one ending with the data:
+//       L states u32, words u16, raw bytes, escape bytes
+//
+// Chunks are independent. Within a chunk of n symbols, counted from 0:
+//   - Symbol i < n - tail is coded on lane i mod L. Every lane has a state of its own, which begins as the
+//     stored one; the words of all lanes are one list, read in symbol order.
+//   - raw: the k low bits of every symbol with k > 0, in symbol order, packed from bit 0 of byte 0 up, the
+//     last byte padded with zeros.
+//   - escapes: the escape number of every escaped symbol, in symbol order, each a varint.
+//   - The state a lane ends in (the encoder starts with it) carries 16 bits of payload, so that a lane costs
+//     about 8 bits instead of 24: it is 2^16 + w. The L values w hold the tail. If L = 1, tail = 0 and w = 0.
+//   - The last `tail` symbols are coded on one further lane within these values: its state begins as
+//     w0 << 16 | w1, its words are w2, w3, ... w(L-1), those not needed being 0; it ends in state 2^16.
+// Why the payload is symbols and not side data: a step decoder needs the side data of a symbol with the
+// symbol, before the lanes end; and there may be no side data.
+//
+// The decoder checks every one of these statements.
+//
+// ENCODER'S CHOICES. A decoder needs none of this; reference.py takes the same ones, hence the same bytes.
+// T, the expected number of coded bits, is the sum over symbols, in 1/256 bit, of
+//     256 (P + k) - log2_256(freq), plus 8 * 256 for an escape
+// with log2_256(f), about 256 log2 f, from choices.h. If count > 16384 the sum is taken over the symbols
+// [1021 b, 1021 b + 64) for b = 0, 1, ... and scaled to count. Lanes: 1 if T < 512 bytes, 4 if < 2048, 8 if
+// < 8192, else 32. Chunks: max(1, floor(T / 32768 bytes)) of equal size, rounded up to a multiple of 32
+// symbols. The tail takes symbols from the end for as long as their words fit in L - 2.
 #pragma once
 
 #include <cstdint>

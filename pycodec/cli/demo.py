@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Result:
+class Result:
     """One coded version of the photograph."""
 
     name: str
@@ -45,7 +45,7 @@ def command(source: str | None, folder: str) -> None:
     middle = time.perf_counter()
     pixels = np.asarray(codec.decompress(data))
     end = time.perf_counter()
-    results = [_Result(f"pycodec {codec.name}", data, pixels), _jpeg_of_size(original.rgb, len(data))]
+    results = [Result(f"pycodec {codec.name}", data, pixels), jpeg_of_size(original.rgb, len(data))]
 
     Path(folder).mkdir(parents=True, exist_ok=True)
     stream, drawing = Path(folder, "pycodec-demo.pci"), Path(folder, "pycodec-demo.png")
@@ -72,7 +72,7 @@ def _bundled_photograph() -> str:
         raise InvalidInput(f"no photograph from matplotlib here ({error}); name one with --image") from error
 
 
-def _jpeg_of_size(rgb: np.ndarray, size: int) -> _Result:
+def jpeg_of_size(rgb: np.ndarray, size: int) -> Result:
     """The best JPEG of at most ``size`` bytes; the smallest there is when even that is larger."""
     import numpy as np
 
@@ -88,10 +88,10 @@ def _jpeg_of_size(rgb: np.ndarray, size: int) -> _Result:
             low, best = middle, data
         else:
             high = middle - 1
-    return _Result("JPEG", best, np.asarray(jpeg.decompress(best)))
+    return Result("JPEG", best, np.asarray(jpeg.decompress(best)))
 
 
-def _figures(original: np.ndarray, result: _Result) -> list[str]:
+def _figures(original: np.ndarray, result: Result) -> list[str]:
     """Size and likeness, labelled with their units."""
     from pycodec.evaluation import metrics
 

@@ -22,9 +22,12 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     sections = {"python": found["python"], "platform": found["platform"]}
-    for title, values in [("", sections), *((k, found[k]) for k in ("versions", "native", "cuda", "plugins"))]:
+    for title, values in [
+        ("", sections),
+        *((k, found[k]) for k in ("versions", "native", "cuda", "plugins")),
+    ]:
         click.echo(title and f"\n{title}")
-        for name, value in (values or {"": "not available"}).items():
+        for name, value in (values or {"": "none"}).items():
             click.echo(f"  {name:18} {_text(value)}".rstrip())
     click.echo("\nproblems" if found["problems"] else "\nno problems found")
     for problem in found["problems"]:

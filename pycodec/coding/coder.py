@@ -1,8 +1,9 @@
-"""The range coder: integer symbols to bytes and back. The stream is specified at the top of ``csrc/rans/rans.h``.
+"""The range coder: integer symbols to bytes and back.
 
-Arrays are used in place, without copies, and must be C-contiguous; the GIL is released while coding. Bytes do not depend
-on the number of threads. Damage, and truncation, is always an error: every chunk has a checksum, and the coder's own
-end states are checked.
+The stream is specified at the top of ``csrc/rans/rans.h``.
+Arrays are used in place, without copies, and must be C-contiguous; the GIL is released while coding. Bytes do
+not depend on the number of threads. Damage, and truncation, is always an error: every chunk has a checksum,
+and the coder's own end states are checked.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ Data = bytes | bytearray | memoryview | NDArray[np.uint8]
 IntArray = NDArray[np.integer[Any]]
 
 
-def encode(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None, *, threads: int = 1) -> bytes:
+def encode(
+    symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None, *, threads: int = 1
+) -> bytes:
     """Code symbols, each with the table its index names.
 
     Args:
-        symbols: int8 to int64 or uint8 to uint32, of any shape, coded in C order; values from -2^31 to 2^31 - 1.
+        symbols: int8 to int64 or uint8 to uint32, of any shape, coded in C order; values from -2^31 to 2^31 -
+        1.
         tables: the tables.
         indexes: the table of each symbol, integers as above; may be left out when there is one table.
         threads: at most so many threads.
@@ -34,9 +38,12 @@ def encode(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None,
         The stream. It knows the number of symbols, but neither their shape nor the tables.
 
     Raises:
-        InvalidInput: naming the position of a symbol that its table has no class for, or of an index without a table.
+        InvalidInput: naming the position of a symbol that its table has no class for, or of an index without
+        a table.
     """
-    return native().rans_encode(_integers(symbols, "symbols"), _native_of(tables), _indexes(indexes), _threads(threads))
+    return native().rans_encode(
+        _integers(symbols, "symbols"), _native_of(tables), _indexes(indexes), _threads(threads)
+    )
 
 
 def decode(
@@ -62,7 +69,8 @@ def decode(
         ``out``, or a new int32 array.  # (count,)
 
     Raises:
-        CorruptStream: the data is damaged or truncated, or holds another number of symbols; or, as far as that can
+        CorruptStream: the data is damaged or truncated, or holds another number of symbols; or, as far as
+        that can
             be noticed, was written with other tables or indexes. What ``out`` holds then is undefined.
         InvalidInput: an argument does not fit, or a symbol does not fit the type of ``out``.
     """
@@ -74,8 +82,9 @@ def decode(
 def encode_pmfs(symbols: ArrayLike, pmfs: NDArray[Any], *, threads: int = 1) -> bytes:
     """Code symbols, each with probabilities of its own.
 
-    Probabilities become 14-bit integers by one exact rule: ``freq = floor(p * (2^14 - L)) + 1`` with one float32 multiplication, the
-    last class takes the rest. Encoder and decoder must see the same bits: take probabilities only from arithmetic that is exact.
+    Probabilities become 14-bit integers by one exact rule: ``freq = floor(p * (2^14 - L)) + 1`` with one
+    float32 multiplication, the last class takes the rest. Encoder and decoder must see the same bits: take
+    probabilities only from arithmetic that is exact.
 
     Args:
         symbols: as for :func:`encode`, values 0..L-1.
@@ -83,7 +92,8 @@ def encode_pmfs(symbols: ArrayLike, pmfs: NDArray[Any], *, threads: int = 1) -> 
         threads: at most so many threads.
 
     Raises:
-        InvalidInput: naming the row of a probability that is NaN, negative or above 1, of a row that sums to more than 1, or the
+        InvalidInput: naming the row of a probability that is NaN, negative or above 1, of a row that sums to
+        more than 1, or the
             position of a symbol outside 0..L-1.
     """
     return native().rans_encode_pmfs(_integers(symbols, "symbols"), _pmf_rows(pmfs), _threads(threads))

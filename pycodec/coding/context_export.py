@@ -202,11 +202,26 @@ def _quantize_layer(
             f"channel {multiplier.argmax()} of the context network has weights too large to rescale; train it again "
             "with some weight decay"
         )
-    integers = np.round(weights / scale[:, None, None]).clip(-127, 127).astype(np.int8)
+    integers = _round_weights(weights / scale[:, None, None])
     folded = np.round((bias + offset * unit) / sum_unit) - input_zero * integers.astype(np.int64).sum((1, 2))
     if np.abs(folded).max() >= 2**31:
         raise InvalidInput("the context network has a bias too large for int32; train it again")
     return _IntegerLayer(integers, folded.astype(np.int32), multiplier.astype(np.int32), residual)
+
+
+def _round_weights(weights: np.ndarray) -> np.ndarray:  # [out, in, taps]
+    """Nearest int8 weights, each tap taking over the rounding error of those before it.
+
+    The taps of one input channel see neighbouring positions, hence similar values: with errors that add up to less than
+    one half their sum stays right, where independent errors would shift the output.
+    """
+    out = np.zeros(weights.shape, np.int8)
+    carry = np.zeros(weights.shape[:2])
+    for t in range(weights.shape[2]):
+        wanted = weights[:, :, t] + carry
+        out[:, :, t] = np.round(wanted).clip(-127, 127)
+        carry = wanted - out[:, :, t]
+    return out
 
 
 def exp_table() -> np.ndarray:

@@ -1,6 +1,7 @@
 """The range coder in plain Python: the same bytes as the native one, slowly, to read and to test against.
 
-The stream and the encoder's choices are specified at the top of ``csrc/rans/rans.h``; names here follow that text. Arguments are believed.
+The stream and the encoder's choices are specified at the top of ``csrc/rans/rans.h``; names here follow that
+text. Arguments are believed.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def varint(value: int) -> bytes:
 
 
 def log2_256(f: int) -> int:
-    """floor(256 log2 f) by repeated squaring with 15 fraction bits."""
+    """256 log2 f by repeated squaring with 15 fraction bits, truncated step by step: see ``choices.h``."""
     whole = f.bit_length() - 1
     mantissa, result = f << (15 - whole), whole
     for _ in range(8):
@@ -195,7 +196,9 @@ def _encode(coded: list[Coded], shifts: list[int], precision: int, has_raw: bool
             entry += varint(len(raw_bytes))
         if has_escapes:
             entry += varint(len(escape_bytes))
-        payload = np.array(states, "<u4").tobytes() + np.array(words, "<u2").tobytes() + raw_bytes + escape_bytes
+        payload = (
+            np.array(states, "<u4").tobytes() + np.array(words, "<u2").tobytes() + raw_bytes + escape_bytes
+        )
         entries += entry + _crc(prefix, number, entry, payload).to_bytes(4, "little")
         payloads += payload
     return prefix + entries + payloads
@@ -207,13 +210,15 @@ def _choose(coded: list[Coded], shifts: list[int], precision: int) -> tuple[int,
     sample = range(count)
     picked = list(sample) if count <= 16384 else [i for b in sample[::1021] for i in sample[b : b + 64]]
     cost = sum(
-        256 * (precision + shifts[i] + (0 if coded[i].escape is None else 8)) - log2_256(coded[i].freq) for i in picked
+        256 * (precision + shifts[i] + (0 if coded[i].escape is None else 8)) - log2_256(coded[i].freq)
+        for i in picked
     )
     size = (cost * count // len(picked)) >> 11
     if size < 8192:
         return (1 if size < 512 else 4 if size < 2048 else 8), count
     chunks = max(1, size // 32768)
-    return 32, -(-(-(-count // chunks)) // 32) * 32
+    symbols = (count + chunks - 1) // chunks
+    return 32, (symbols + 31) // 32 * 32
 
 
 def _encode_lanes(coded: list[Coded], lanes: int, precision: int) -> tuple[int, list[int], list[int]]:
@@ -276,7 +281,7 @@ def _decode(
             raise CorruptStream("an empty stream with content")
         return np.zeros(0, np.int32)
     chunk_symbols = reader.varint() if lanes == 32 else count
-    if chunk_symbols == 0 or lanes == 32 and chunk_symbols % 32:
+    if chunk_symbols == 0 or (lanes == 32 and chunk_symbols % 32):
         raise CorruptStream("symbols in a chunk are not a multiple of 32")
     prefix = reader.data[: reader.position]
     entries = []

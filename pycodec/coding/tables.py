@@ -1,8 +1,8 @@
-"""Frequency tables: integers that say how probable each class of symbols is, prepared once, used for many streams.
+"""Frequency tables: integers that say how probable each class of symbols is, prepared once, used often.
 
-Whatever decides a probability is an integer made by one written rule, so that the same input gives the same table on
-every machine: see :meth:`Tables.from_pmfs` and :func:`gaussian_freqs`. What the fields mean for the stream is
-written at the top of ``csrc/rans/rans.h``.
+Whatever decides a probability is an integer made by one written rule, so that the same input gives the same
+table on every machine: see :meth:`Tables.from_pmfs` and :func:`gaussian_freqs`. What the fields mean for the
+stream is written at the top of ``csrc/rans/rans.h``.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ Rows = ArrayLike | Sequence[ArrayLike]
 class Tables:
     """A set of tables; symbols say by an index which one codes them.
 
-    Table t has ``sizes[t]`` classes, each with a frequency of at least 1 in units of ``2^-precision``. Without shift, and
-    in natural order, class j stands for the symbol ``offsets[t] + j``. With an escape the last class stands for
-    all symbols that have none of their own; they cost about a byte or two extra. The shift k codes ``symbol >> k`` by the table and the
-    low k bits as they are. Zigzag order counts classes as 0, -1, 1, -2, 2, ... from the offset.
+    Table t has ``sizes[t]`` classes, each with a frequency of at least 1 in units of ``2^-precision``.
+    Without shift, and in natural order, class j stands for the symbol ``offsets[t] + j``. With an escape the
+    last class stands for all symbols that have none of their own; they cost about a byte or two extra. The
+    shift k codes ``symbol >> k`` by the table and the low k bits as they are. Zigzag order counts classes as
+    0, -1, 1, -2, 2, ... from the offset.
 
     Immutable. Make one with ``from_cdfs``, ``from_pmfs``, ``from_gaussian_scales`` or ``from_arrays``.
 
@@ -43,7 +44,8 @@ class Tables:
         escapes: uint8, 0 or 1.  # (T,)
 
     Raises:
-        InvalidInput: naming the table that breaks a rule, such as frequencies that do not sum to ``2^precision``.
+        InvalidInput: naming the table that breaks a rule, such as frequencies that do not sum to
+        ``2^precision``.
     """
 
     def __init__(
@@ -83,7 +85,8 @@ class Tables:
         """Tables from integer cumulative frequencies.
 
         Args:
-            cdfs: one row a table (a 2-D array, or rows of different lengths), or one row for a single table. A row of
+            cdfs: one row a table (a 2-D array, or rows of different lengths), or one row for a single table.
+            A row of
                 L + 1 integers for L classes begins with 0, rises strictly and ends with ``2^precision``.
             precision: 8..14 bits.
             offsets: the symbol of the first class, of all tables or one each.
@@ -101,7 +104,8 @@ class Tables:
             steps = np.diff(wide)
             if len(wide) < 2 or wide[0] != 0 or wide[-1] != 1 << precision or (steps <= 0).any():
                 raise InvalidInput(
-                    f"cdfs[{t}] is not a row that begins with 0, rises strictly and ends with 2^{precision} = {1 << precision}"
+                    f"cdfs[{t}] is not a row that begins with 0, rises strictly and ends with "
+                    f"2^{precision} = {1 << precision}"
                 )
             freqs.append(steps)
         return cls._natural(freqs, precision, offsets, escape)
@@ -115,30 +119,36 @@ class Tables:
         offsets: int | ArrayLike = 0,
         escape: bool = False,
     ) -> Tables:
-        """Tables from probabilities: ``freq = floor(p * (2^precision - L)) + 1``, the last class takes the rest.
+        """Tables from probabilities: ``freq = floor(p * (2^precision - L)) + 1``, the last takes the rest.
 
         One float32 multiplication a class, so the same probabilities are the same integers everywhere.
 
         Args:
-            pmfs: one row of L probabilities a table, float, converted to float32 first; or one row for a single table.
+            pmfs: one row of L probabilities a table, float, converted to float32 first; or one row for a
+            single table.
             precision: 8..14 bits.
             offsets: the symbol of the first class, of all tables or one each.
             escape: the last class of every table is the escape.
 
         Raises:
-            InvalidInput: a probability is NaN, negative or above 1, a row sums to more than 1, or has too many classes.
+            InvalidInput: a probability is NaN, negative or above 1, a row sums to more than 1, or has too
+            many classes.
         """
         _check_precision(precision)
         rows = [np.asarray(row, dtype=np.float32) for row in _rows(pmfs, "pmfs")]
         return cls._natural(
-            [pmf_freqs(row, precision, f"pmfs[{t}]") for t, row in enumerate(rows)], precision, offsets, escape
+            [pmf_freqs(row, precision, f"pmfs[{t}]") for t, row in enumerate(rows)],
+            precision,
+            offsets,
+            escape,
         )
 
     @classmethod
     def from_gaussian_scales(cls, scales: ArrayLike, precision: int = DEFAULT_PRECISION) -> Tables:
         """Tables for integers that are rounded zero-mean Gaussians, with an escape, in zigzag order.
 
-        Symbol v has the mass of ``[v - 1/2, v + 1/2]``. Large scales are coarsened so that no table has more than 64 classes.
+        Symbol v has the mass of ``[v - 1/2, v + 1/2]``. Large scales are coarsened so that no table has more
+        than 64 classes.
 
         Args:
             scales: standard deviations, positive and at most 768.  # (T,)
@@ -154,7 +164,9 @@ class Tables:
         freqs, shifts = [], []
         for t, scale in enumerate(values.tolist()):
             if not 0 < scale <= MAX_GAUSSIAN_SCALE:
-                raise InvalidInput(f"scales[{t}] is {scale}; expected above 0 and at most {MAX_GAUSSIAN_SCALE:g}")
+                raise InvalidInput(
+                    f"scales[{t}] is {scale}; expected above 0 and at most {MAX_GAUSSIAN_SCALE:g}"
+                )
             # Exact in float64, then integers only.
             table, shift = gaussian_freqs(max(1, math.floor(scale * 65536 + 0.5)), precision)
             freqs.append(table)
@@ -196,7 +208,9 @@ class Tables:
         count = len(freqs)
         given = np.asarray(offsets)
         if given.shape not in ((), (count,)):
-            raise InvalidInput(f"offsets has shape {given.shape}; expected one integer, or one for each of {count} tables")
+            raise InvalidInput(
+                f"offsets has shape {given.shape}; expected one integer, or one for each of {count} tables"
+            )
         return cls(
             precision,
             False,
@@ -209,7 +223,7 @@ class Tables:
 
 
 def pmf_freqs(pmf: NDArray[Any], precision: int, name: str) -> NDArray[Any]:
-    """One row of probabilities, float32 or uint16 in units of 2^-16, to frequencies: the rule of ``csrc/rans/pmf.h``."""
+    """Frequencies of a row of probabilities, float32 or uint16 / 2^16: the rule of ``csrc/rans/pmf.h``."""
     total = 1 << precision
     spare = total - len(pmf)
     if not 1 <= len(pmf) <= total // 2:
@@ -231,10 +245,11 @@ def pmf_freqs(pmf: NDArray[Any], precision: int, name: str) -> NDArray[Any]:
 def gaussian_freqs(scale: int, precision: int) -> tuple[NDArray[Any], int]:
     """Frequencies in zigzag order and shift of a Gaussian, by integer arithmetic alone.
 
-    The shift k is the smallest with ``scale <= 6 * 2^k``. Class of coarse value q: the mass of ``q 2^k - 1/2 .. (q + 1) 2^k - 1/2``
-    in units of 2^-60. Classes go on while their mass is at least ``2^-(precision + 1)``, and there are at least three;
-    then the escape with all the rest. ``freq = floor(mass * (2^precision - L) / 2^60) + 1``, with L classes, escape
-    included; class 0 takes what rounding leaves.
+    The shift k is the smallest with ``scale <= 6 * 2^k``. The mass of the class of coarse value q is that of
+    ``q 2^k - 1/2 .. (q + 1) 2^k - 1/2``, in units of 2^-60. Classes go on while their mass is at least
+    ``2^-(precision + 1)``, and there are at least three; then comes the escape with all the rest. With L
+    classes, escape included, ``freq = floor(mass * (2^precision - L) / 2^60) + 1``; class 0 takes what
+    rounding leaves.
 
     Args:
         scale: standard deviation in units of 2^-16, at least 1.
@@ -264,10 +279,10 @@ def gaussian_freqs(scale: int, precision: int) -> tuple[NDArray[Any], int]:
 
 
 def normal_cdf(z: int) -> int:
-    """The normal distribution function at ``z / 2^32``, in units of 2^-60, within a few of them; integers only.
+    """The normal distribution function at ``z / 2^32``, in units of 2^-60, by integers only.
 
-    Taylor series ``1/2 + sum (-1)^n z^(2n+1) / (2^n n! (2n+1)) / sqrt(2 pi)``, terms in units of 2^-96, each rounded down;
-    0 or 1 from 7 sigma on (the rest is 1.3e-12).
+    Taylor series ``1/2 + sum (-1)^n z^(2n+1) / (2^n n! (2n+1)) / sqrt(2 pi)``, terms in units of 2^-96, each
+    rounded down; 0 or 1 from 7 sigma on (the rest is 1.3e-12).
     """
     if abs(z) >= 7 << 32:
         return (1 << 60) if z > 0 else 0
@@ -285,7 +300,7 @@ def normal_cdf(z: int) -> int:
 def _frozen(values: NDArray[Any], dtype: type, name: str) -> NDArray[Any]:
     """A read-only copy with this integer type; refuses what does not fit it."""
     given = np.asarray(values)
-    result = given.astype(dtype)
+    result: NDArray[Any] = given.astype(dtype)
     if given.dtype.kind not in "iub" or given.ndim != 1 or (result != given).any():
         raise InvalidInput(f"{name} of tables is not one row of integers that fit {np.dtype(dtype)}")
     result.setflags(write=False)

@@ -73,7 +73,7 @@ _CODECS = (
     ClassicalCodec(
         "webp",
         "WebP, lossy, method 6; setting: quality",
-        (0, 1, 3, 8, 15, 25, 38, 52, 66, 76, 84, 90, 93),
+        (0, 1, 3, 8, 15, 25, 38, 52, 66, 76, 84, 90, 93, 96),
         "WEBP",
         "webp",
         lambda quality: {"quality": quality, "method": 6},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +135,15 @@ def test_a_valid_crc_does_not_excuse_a_field_out_of_range(monkeypatch):
     data = Container(replace(HEADER, width=2**16, height=2**16), b"").to_bytes()
     monkeypatch.undo()
     with pytest.raises(CorruptStream, match="width x height 4294967296"):
+        bitstream.parse(data)
+
+
+@pytest.mark.parametrize("width", [b"\x89\0", b"\x89\x80\0", b"\xff" * 5 + b"\1"])
+def test_a_number_has_one_spelling(width):
+    data = Container(replace(HEADER, width=9, height=9), b"").to_bytes()
+    head = data[:15] + width + data[16:-2]
+    data = head + binascii.crc_hqx(head, 0xFFFF).to_bytes(2, "little")
+    with pytest.raises(CorruptStream, match="a number is longer than it may be"):
         bitstream.parse(data)
 
 

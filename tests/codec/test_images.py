@@ -163,11 +163,14 @@ def test_icc_profile_is_kept_where_it_fits(rgb, stored):
     assert grey.notes == ("colour profile dropped: it is not one for grey",)
 
 
-def test_cmyk_is_converted(rgb, stored):
+def test_cmyk_is_converted_and_a_profile_of_another_kind_does_not_matter(rgb, stored):
     cmyk = Image.fromarray(rgb).convert("CMYK")
-    picture = as_picture(stored(cmyk, "image.tif"))
-    assert np.array_equal(picture.rgb, np.asarray(cmyk.convert("RGB")))
-    assert picture.notes == ("CMYK: converted to RGB without a profile",)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for path in (stored(cmyk, "plain.tif"), stored(cmyk, "profile.tif", icc_profile=profile)):
+        picture = as_picture(path)
+        assert np.array_equal(picture.rgb, np.asarray(cmyk.convert("RGB")))
+        assert picture.icc is None
+        assert picture.notes == ("CMYK: converted to RGB without a profile",)
 
 
 def test_the_first_frame_of_an_animation(rgb, stored):
@@ -217,11 +220,16 @@ def test_unreadable_files_say_so_in_one_line(tmp_path, rgb, stored):
         assert "\n" not in str(info.value)
 
 
-def test_too_many_pixels_are_refused_before_they_are_read(tmp_path, rgb, monkeypatch):
-    path = tmp_path / "bomb.png"  # promises 10^10 pixels in a few bytes
-    head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+def _bomb() -> bytes:
+    """A PNG that promises 10^10 pixels in a few bytes."""
+    head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
     chunk = struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    return b"\x89PNG\r\n\x1a\n" + chunk
+
+
+def test_too_many_pixels_are_refused_before_they_are_read(tmp_path, rgb, monkeypatch):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(_bomb())
     with pytest.raises(InvalidInput, match=r"bomb\.png"):
         as_picture(path)
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
@@ -236,7 +244,7 @@ def test_alpha_section_is_lossless_and_checked():
     assert np.array_equal(images.unpack_alpha(data, 5, 7), alpha)
     out = io.BytesIO()
     Image.fromarray(alpha).save(out, "JPEG")
-    for damaged in (data[: len(data) // 2], b"", out.getvalue()):
+    for damaged in (data[: len(data) // 2], b"", out.getvalue(), _bomb()):
         with pytest.raises(CorruptStream, match="alpha does not decode"):
             images.unpack_alpha(damaged, 5, 7)
     with pytest.raises(CorruptStream, match="no 7 x 5 grey PNG"):

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from pycodec import bitstream
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -94,3 +97,50 @@ def test_render_says_what_is_wrong(results: Path, tmp_path: Path, text: str, sen
     done = run("render.py", "--readme", readme, "--results", results, "--figures", tmp_path, status=2)
     assert sentence in done.stderr
     assert readme.read_text() == text
+
+
+class ZlibCodec:
+    """Codes pixels losslessly through the container, with one thing wrong on demand."""
+
+    def __init__(self, fault: str):
+        self.fault, self.entropy_model, self.calls = fault, self, 0
+
+    def compress(self, image: np.ndarray, quality: float) -> bytes:
+        self.calls += 1
+        payload = zlib.compress(self.symbols(image, quality).tobytes())
+        if self.fault == "bytes":
+            payload = zlib.compress(self.symbols(image, quality).tobytes(), 5 + self.calls)
+        header = bitstream.Header("zlib", b"\0" * 32, image.shape[1], image.shape[0], 16, 0)
+        return bitstream.Container(header, payload).to_bytes()
+
+    def symbols(self, image: np.ndarray, quality: float) -> np.ndarray:
+        return image.astype("<i4")
+
+    def quality_step(self, quality: float) -> int:
+        return round(16 * quality)
+
+    def decode(self, data: bytes, shape: tuple[int, ...], step: int, threads: int = 1) -> np.ndarray:
+        found = np.frombuffer(zlib.decompress(data), "<i4").reshape(shape)
+        return found + (self.fault == "symbols" and threads == 2)
+
+    def code_length_bits(self, symbols: np.ndarray, step: int) -> float:
+        bits = 8.0 * len(zlib.compress(symbols.tobytes()))
+        return bits - 0.05 * bits - 400 if self.fault == "length" else bits
+
+    def decompress(self, data: bytes) -> Image.Image:
+        container = bitstream.parse(data)
+        shape = (container.header.height, container.header.width, 3)
+        return Image.fromarray(self.decode(container.payload, shape, 16).astype(np.uint8))
+
+    def reconstruct(self, image: np.ndarray, quality: float) -> np.ndarray:
+        return image + np.uint8(self.fault == "reconstruction")
+
+
+@pytest.mark.parametrize("fault", ["none", "reconstruction", "length", "symbols", "bytes"])
+def test_acceptance_check_finds_each_fault(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import verify_kodak
+
+    image = np.random.default_rng(3).integers(0, 40, (24, 32, 3), dtype=np.uint8)
+    result = verify_kodak.check(ZlibCodec(fault), image, 5)
+    assert {name for name in verify_kodak.CHECKS if not result[name]} == {fault} - {"none"}

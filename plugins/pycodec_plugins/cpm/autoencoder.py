@@ -96,6 +96,7 @@ class ResidualAutoencoder(nn.Module):
         )
         self.register_buffer("mean", MEAN[:, None, None], persistent=False)
         self.register_buffer("std", STD[:, None, None], persistent=False)
+        self.to(memory_format=torch.channels_last)
 
     def config(self) -> dict:
         return {"channels": self.channels, "width": self.width, "groups": self.groups, "maps": self.maps}

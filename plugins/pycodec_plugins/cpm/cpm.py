@@ -94,7 +94,6 @@ class CpmTask(nn.Module):
         self.transform, self.quantizer, self.entropy_model = parts(config)
         self.target_bpp, self.beta, self.distortion_name = target_bpp, beta, distortion
         self.regularization, self.center_regularization = regularization, center_regularization
-        self.to(memory_format=torch.channels_last)
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
         """Stages: "concurrent" as in the paper; "autoencoder" without a rate and "context" on it, for the ablation."""

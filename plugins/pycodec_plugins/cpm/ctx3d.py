@@ -92,7 +92,6 @@ class Ctx3dTask(nn.Module):
         self.transform, self.quantizer, self.entropy_model = parts(config)
         self.prior = FactorizedPrior(self.transform.channels)
         self.log_lambdas = torch.tensor(lambdas).log()
-        self.to(memory_format=torch.channels_last)
 
     def lambda_of(self, quality: Tensor) -> Tensor:
         low, high = self.log_lambdas

@@ -133,6 +133,7 @@ class ResidualDCT(nn.Module):
         )
         for last in (self.encoder[-1], self.decoder[-2]):
             nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
+        self.to(memory_format=torch.channels_last)
 
     def config(self) -> dict:
         return dict(self._config)

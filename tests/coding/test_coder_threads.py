@@ -1,0 +1,96 @@
+"""Many threads at once, and the GIL released while native code runs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from streams import case
+
+from pycodec.coding import Decoder, decode, encode
+from pycodec.errors import InvalidInput
+
+
+def test_threads_share_tables() -> None:
+    c = case("gaussian", 20_000)
+    data = c.encode()
+    with ThreadPoolExecutor(8) as pool:
+        for result in pool.map(lambda _: c.encode(), range(32)):
+            assert result == data
+        for symbols in pool.map(lambda _: c.decode(data), range(32)):
+            np.testing.assert_array_equal(symbols, c.symbols)
+
+
+@pytest.mark.parametrize("operation", ["encode", "decode", "pull"])
+@pytest.mark.parametrize("kind", ["gaussian", "pmfs"])
+def test_the_gil_is_released(kind: str, operation: str) -> None:
+    """With no time slices, another thread can only run if native code lets go of the GIL."""
+    c = case(kind, 100_000)
+    data = c.encode()
+    gate, ran = threading.Lock(), []
+
+    def wait() -> None:
+        with gate:
+            ran.append(True)
+
+    def call() -> None:
+        if operation == "encode":
+            c.encode()
+        elif operation == "pull" and c.tables is not None:
+            Decoder(data, c.tables).pull(100_000, c.indexes)
+        else:
+            c.decode(data)
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=wait)
+    with gate:
+        thread.start()
+        sys.setswitchinterval(1000)
+    try:
+        for _ in range(1000):
+            if ran:
+                break
+            call()
+        released = bool(ran)
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert released
+
+
+def test_a_step_decoder_is_for_one_thread() -> None:
+    c = case("gaussian", 3_000_000)
+    decoder = Decoder(c.encode(), c.tables)
+    outcomes: list[str] = []
+
+    def pull() -> None:
+        try:
+            while decoder.remaining:
+                decoder.pull(min(1000, decoder.remaining), c.indexes[:1000])
+        except (InvalidInput, ValueError) as error:
+            outcomes.append(str(error))
+
+    threads = [threading.Thread(target=pull) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    # Wrong use must not crash; what it says is not fixed, for who comes first is not.
+    assert all(isinstance(o, str) for o in outcomes)
+
+
+def test_an_error_does_not_depend_on_threads() -> None:
+    c = case("gaussian", 600_000)
+    data = bytearray(c.encode())
+    for at in (len(data) // 2, len(data) - 9):
+        data[at] ^= 1
+    messages = set()
+    for threads in (1, 2, 4):
+        with pytest.raises(ValueError) as caught:
+            decode(bytes(data), c.tables, c.symbols.size, c.indexes, threads=threads)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+    assert encode(c.symbols, c.tables, c.indexes, threads=64) == c.encode()
