@@ -249,7 +249,7 @@ def logistic_tables() -> tuple[np.ndarray, np.ndarray]:
             # By symmetry of the logistic, its left tail, where differences keep their precision.
             mass = _sigmoid((0.5 - distance) / scale) - _sigmoid((-0.5 - distance) / scale)
             pairs = mass[129:256] + mass[127:0:-1]  # of +-1 .. +-127
-            worth = np.flatnonzero(pairs * TOTAL >= 1)
+            worth = np.flatnonzero(pairs * TOTAL >= 0.5)
             m = int(worth[-1]) + 1 if len(worth) else 0
             radius[i, f] = m
             near, far = (mass[129:], mass[127::-1]) if f >= FRACTIONS // 2 else (mass[127::-1], mass[129:])

@@ -130,6 +130,32 @@ def test_forged_fields() -> None:
             c.decode(with_valid_checksum(data, prefix, entry, field))
 
 
+def certain_stream(states: list[int], words: bytes = b"", tail: int = 0) -> bytes:
+    """Five symbols of a table of one class on four lanes: a state begins and ends alike, so any end can be made."""
+    prefix = bytes([1 | 2 << 2 | 1 << 5, 5])
+    entry = reference.varint(len(words) // 2) + reference.varint(tail)
+    payload = np.array(states, "<u4").tobytes() + words
+    return prefix + entry + zlib.crc32(prefix + bytes(4) + entry + payload).to_bytes(4, "little") + payload
+
+
+@pytest.mark.parametrize("module", BOTH)
+@pytest.mark.parametrize("tail", [0, 2, 5])
+def test_every_end_state_is_checked(module, tail: int) -> None:
+    tables = Tables.from_cdfs([0, 1 << 10], 10, offsets=7)
+    one = 1 << 16
+    good = [one | 1, one, one, one]
+    assert module.decode(certain_stream(good, tail=tail), tables, 5).tolist() == [7] * 5
+    for lane in range(4):
+        for state in (2 * one | good[lane] & 0xFFFF, good[lane] - one, good[lane] + 2):
+            states = [state if k == lane else x for k, x in enumerate(good)]
+            with pytest.raises(CorruptStream):
+                module.decode(certain_stream(states, tail=tail), tables, 5)
+    with pytest.raises(CorruptStream):
+        module.decode(certain_stream([one, one, one, one], tail=tail), tables, 5)  # the tail's state is 0
+    with pytest.raises(CorruptStream):
+        module.decode(certain_stream(good, b"\0\0", tail), tables, 5)  # a word that nobody reads
+
+
 @pytest.mark.parametrize(
     "data",
     [
