@@ -41,4 +41,4 @@ class TrainingTask(Protocol):
 
 def as_batch(image: np.ndarray) -> Tensor:
     """[1, 3, H, W] float in -128..127 of an RGB array (H, W, 3) uint8."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() - 128
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() - 128

@@ -1,0 +1,118 @@
+// Replays damaged context streams: every truncation, and every byte of a small stream set to other values, through
+// every backend. A plain main(), meant to be compiled with -fsanitize=address,undefined (or thread) on its own:
+//
+//   g++ -std=c++17 -g -O1 -fsanitize=address,undefined -pthread -Icsrc csrc/fuzz/context_replay.cpp \
+//       csrc/context/{spec,scalar,coder}.cpp csrc/base/cpu_features.cpp \
+//       -x c++ -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni csrc/context/wavefront_avx512.cpp
+//
+// (better: compile that last file on its own with its flags). Prints how many streams it tried, or dies.
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "context/context.h"
+
+namespace {
+
+using namespace pycodec::context;
+
+uint64_t state = 1;
+int random_between(int low, int high) {  // xorshift64*
+  state ^= state >> 12;
+  state ^= state << 25;
+  state ^= state >> 27;
+  return low + static_cast<int>((state * 0x2545F4914F6CDD1DULL >> 33) % static_cast<uint64_t>(high - low + 1));
+}
+
+Model random_model(Head head, int width, int outputs) {
+  Model m;
+  m.head = head;
+  m.width = width;
+  m.outputs = outputs;
+  for (int i = 0; i < (head == Head::kCategorical ? outputs : 256); ++i) {
+    m.input_map.push_back(static_cast<uint8_t>(random_between(0, 255)));
+  }
+  for (int layer = 0; layer < 4; ++layer) {
+    const int count = m.channels(layer) * m.inputs(layer) * kTaps[layer];
+    for (int i = 0; i < count; ++i) m.weights[layer].push_back(static_cast<int8_t>(random_between(-128, 127)));
+    for (int i = 0; i < m.channels(layer); ++i) m.multipliers[layer].push_back(random_between(1 << 20, 1 << 24));
+    m.constants[layer] = static_cast<uint8_t>(random_between(0, 255));
+  }
+  for (int i = 0; i < width; ++i) {
+    m.bias1.push_back(random_between(-20000, 40000));
+    m.bias2.push_back(random_between(-20000, 40000));
+    m.residual.push_back(random_between(-200, 200));
+  }
+  if (head == Head::kCategorical) {
+    for (int i = 0; i < kExpEntries; ++i) m.exp_table.push_back(kMaxExp >> std::min(i / 45, 13));
+  } else {
+    for (int i = 0; i < kScales * kFractions; ++i) {
+      const int radius = i / kFractions;
+      m.table_radius.push_back(static_cast<uint8_t>(radius));
+      for (int j = 0; j < 2 * radius + 2; ++j) {
+        m.table_frequencies.push_back(static_cast<int16_t>(j == 0 ? kTotal - (2 * radius + 1) : 1));
+      }
+    }
+  }
+  m.prepare();
+  return m;
+}
+
+long tried = 0, survived = 0;
+
+void attempt(const Model& m, const Biases& b, Shape s, const std::vector<uint8_t>& data, Options options) {
+  // An exact copy on the heap, so that reading past it is seen.
+  const std::vector<uint8_t> exact(data.begin(), data.end());
+  std::vector<int32_t> out(s.size());
+  ++tried;
+  try {
+    decode(m, b, s, exact, out, options);
+    ++survived;
+  } catch (const pycodec::CorruptStream&) {
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (const Head head : {Head::kCategorical, Head::kParametric}) {
+    for (const Shape s : {Shape{3, 5, 9}, Shape{2, 37, 4}, Shape{1, 1, 1}, Shape{2, 4, 1}, Shape{16, 20, 44}}) {
+      const Model m = random_model(head, 24, head == Head::kCategorical ? 6 : 2);
+      std::vector<int32_t> bias0(s.planes * m.width), bias3(s.planes * m.outputs), symbols(s.size());
+      for (int32_t& b : bias0) b = random_between(-5000, 20000);
+      for (int32_t& b : bias3) b = random_between(-50000, 50000);
+      for (int32_t& y : symbols) {
+        y = head == Head::kCategorical ? random_between(0, 5) : random_between(-4, 4) << random_between(0, 17);
+      }
+      const Biases biases{bias0, bias3};
+      for (pycodec::Simd simd : pycodec::simd_available()) {
+        for (int threads : {1, 3}) {
+          const Options options{threads, simd};
+          const std::vector<uint8_t> data = encode(m, biases, s, symbols, options);
+          std::vector<int32_t> decoded(s.size());
+          decode(m, biases, s, data, decoded, options);
+          if (decoded != symbols) {
+            std::puts("round trip failed");
+            return 1;
+          }
+          const size_t stride = data.size() < 1000 ? 1 : data.size() / 60;
+          for (size_t i = 0; i < data.size(); i += stride) {
+            attempt(m, biases, s, std::vector<uint8_t>(data.begin(), data.begin() + i), options);
+            for (int value : {0x01, 0x80, 0xff}) {
+              std::vector<uint8_t> damaged = data;
+              damaged[i] ^= static_cast<uint8_t>(value);
+              attempt(m, biases, s, damaged, options);
+            }
+          }
+          for (int i = 0; i < 50; ++i) {
+            std::vector<uint8_t> noise(random_between(0, 300));
+            for (uint8_t& byte : noise) byte = static_cast<uint8_t>(random_between(0, 255));
+            if (!noise.empty()) noise[0] &= 0x11;
+            attempt(m, biases, s, noise, options);
+          }
+        }
+      }
+    }
+  }
+  std::printf("%ld streams, %ld of them decoded to something\n", tried, survived);
+}

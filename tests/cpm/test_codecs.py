@@ -1,0 +1,163 @@
+"""cpm and ctx3d from recipe to file: train a few steps, export, load the weights, compress, decompress."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import pycodec
+from pycodec.cli import cli
+from pycodec.errors import WeightsMismatch
+
+RECIPES = {
+    "ctx3d": """
+codec = "ctx3d"
+checkpoint_every = 2
+[config.transform]
+luma = 10
+chroma = 3
+fine = 8
+coarse = 16
+encoder_depth = 1
+decoder_depth = 1
+[config.entropy_model]
+width = 8
+[[stage]]
+name = "transform"
+steps = 2
+learning_rate = { model = 1e-3 }
+batch = 2
+crop = 32
+[[stage]]
+name = "context"
+steps = 2
+learning_rate = { model = 1e-3 }
+batch = 2
+crop = 32
+[[stage]]
+name = "joint"
+steps = 2
+learning_rate = { model = 1e-3 }
+batch = 2
+crop = 32
+""",
+    "cpm": """
+codec = "cpm"
+checkpoint_every = 2
+[config.transform]
+channels = 6
+width = 8
+groups = 1
+maps = 3
+[config.entropy_model]
+width = 8
+[task]
+distortion = "mse"
+[[stage]]
+name = "concurrent"
+steps = 3
+learning_rate = { autoencoder = 1e-3, context = 1e-3 }
+batch = 2
+crop = 32
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Six smooth colour images with some texture."""
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(5)
+    for i in range(6):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((96, 80), Image.Resampling.BICUBIC)
+        noisy = np.asarray(coarse).astype(int) + rng.integers(-8, 9, (80, 96, 3))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(cli, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module", params=["ctx3d", "cpm"])
+def trained(request, photographs, tmp_path_factory):
+    """Codec name and the weights file of a very short run."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "recipe.toml").write_text(RECIPES[request.param])
+    run = folder / "run"
+    invoke("train", folder / "recipe.toml", "--data", photographs, "--out", run, "--holdout", 1, "--threads", 1)
+    return request.param, run / "recipe.safetensors"
+
+
+def test_files_decode_to_the_encoders_own_reconstruction(trained, photographs):
+    name, weights = trained
+    codec = pycodec.load(name, weights_file=weights)
+    picture = Image.open(photographs / "2.png").crop((0, 0, 45, 51))
+    low, high = codec.qualities
+    sizes = []
+    for quality in (low, high):
+        data = codec.compress(picture, quality)
+        assert np.array_equal(np.asarray(codec.decompress(data)), codec.reconstruct(picture, quality))
+        assert data == codec.compress(picture, quality)
+        sizes.append(len(data))
+    if name == "ctx3d":
+        assert sizes[0] < sizes[1]
+
+
+def test_integer_rate_is_near_the_float_rate(trained, photographs):
+    name, weights = trained
+    codec = pycodec.load(name, weights_file=weights)
+    low, high = codec.qualities
+    for quality in (low, high):
+        symbols = codec.symbols(photographs / "3.png", quality)
+        integers = codec.entropy_model.code_length_bits(symbols, codec.quality_step(quality))
+        volume = torch.from_numpy(symbols)[None].long()
+        value = codec.quantizer.dequantize(symbols)
+        with torch.no_grad():
+            bits = codec.entropy_model.bits(volume if name == "cpm" else value, value, torch.tensor([quality]))
+        assert integers <= 1.005 * float(bits.sum()) + 32
+
+
+def test_weights_of_another_run_are_refused(trained, photographs, tmp_path):
+    name, weights = trained
+    (tmp_path / "recipe.toml").write_text(RECIPES[name].replace("codec =", "seed = 7\ncodec ="))
+    invoke("train", tmp_path / "recipe.toml", "--data", photographs, "--out", tmp_path / "run", "--threads", 1)
+    data = pycodec.load(name, weights_file=weights).compress(photographs / "1.png")
+    with pytest.raises(WeightsMismatch, match="weights"):
+        pycodec.load(name, weights_file=tmp_path / "run" / "recipe.safetensors").decompress(data)
+
+
+def test_a_run_starts_from_weights(trained, photographs, tmp_path):
+    name, weights = trained
+    (tmp_path / "recipe.toml").write_text(RECIPES[name].replace("1e-3", "0.0"))
+    last = {"ctx3d": "joint", "cpm": "concurrent"}[name]
+    invoke(
+        "train", tmp_path / "recipe.toml", "--data", photographs, "--out", tmp_path / "run", "--threads", 1,
+        "--init", weights, "--first-stage", last, "--steps", 1,
+    )  # fmt: skip
+    before, after = (pycodec.load(name, weights_file=w) for w in (weights, tmp_path / "run" / "recipe.safetensors"))
+    for a, b in zip(before.transform.parameters(), after.transform.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_unknown_recipe_and_codec_are_one_sentence(photographs, tmp_path):
+    result = CliRunner().invoke(cli, ["train", "nonsense", "--data", str(photographs)])
+    assert "built-in recipes: cpm, cpm_light, ctx3d" in str(result.exception)
+    (tmp_path / "r.toml").write_text(RECIPES["cpm"].replace('codec = "cpm"', 'codec = "cpn"'))
+    result = CliRunner().invoke(cli, ["train", str(tmp_path / "r.toml"), "--data", str(photographs)])
+    assert "cpn" in str(result.exception) and "cpm" in str(result.exception)
+
+
+@pytest.mark.parametrize("trained", ["cpm"], indirect=True)
+def test_ablation_repeats_table_1(trained, photographs, tmp_path):
+    weights, out = trained[1], tmp_path / "table1.json"
+    invoke("ablation", "--data", photographs, "--train", photographs, "--weights", weights, "--out", out)
+    bpp = json.loads(out.read_text())["bpp"]
+    assert list(bpp) == ["uniform", "zeroth order", "first order", "3D model"]
+    assert bpp["uniform"] == pytest.approx(6 * 10 * 12 * np.log2(6) / (80 * 96))
+    assert bpp["first order"] < bpp["zeroth order"] < bpp["uniform"]
