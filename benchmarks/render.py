@@ -1,13 +1,14 @@
-"""Write the figures of the README from benchmarks/results: tables between markers, and a plot.
+"""Write the figures of the README and the model cards from benchmarks/results: tables between markers, and a plot.
 
-A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, rd-points, ms-ssim, verify,
-speed, coding, context. With --check nothing is written; exit status 1 when a table or the figure is not up to
+A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, ms-ssim, verify, speed, coding,
+context; for a codec that ships weights, card-CODEC (how they were trained) and rd-points-CODEC. With --check nothing is written; exit status 1 when a table or the figure is not up to
 date.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import json
@@ -19,12 +20,13 @@ from typing import Any
 
 import common
 
+from pycodec import weights
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import classical, rd
 from pycodec.evaluation.metrics import decibels
 from pycodec.files import write_bytes
 
-MARKER = re.compile(r"(<!-- results:([a-z-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
+MARKER = re.compile(r"(<!-- results:([a-z0-9-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
 FIGURE = "rd_kodak.svg"
 LABELS = {"jpeg": "JPEG", "webp": "WebP", "jpeg2000": "JPEG 2000", "avif": "AVIF"}
 RATES = (0.15, 0.3, 0.5, 1.0, 1.5)  # bits per pixel that tables show
@@ -75,20 +77,35 @@ def rd_table(document: dict[str, Any]) -> str:
     return markdown(["BD-rate against", *map(label, anchors)], rows) + caption(text, newest)
 
 
-def rd_points_table(document: dict[str, Any]) -> str:
-    """Mean points of the learned codecs."""
+def rd_points_table(document: dict[str, Any], codec: str) -> str:
+    """Mean points of a learned codec."""
     rows = [
         [
-            f"{name} {point['setting']:g}",
+            f"{point['setting']:g}",
             f"{point['bpp']:.3f}",
             f"{point['psnr']:.2f}",
             number(point["ms_ssim"], ".4f"),
         ]
-        for name, points in document["mean_points"].items()
-        if name not in classical.CODECS
-        for point in points
+        for point in document["mean_points"].get(codec, [])
     ]
-    return markdown(["codec, quality", "bpp", "PSNR, dB", "MS-SSIM"], rows)
+    return markdown(["quality", "bpp", "PSNR, dB", "MS-SSIM"], rows)
+
+
+def card_table(metadata: dict[str, Any]) -> str:
+    """Runs that made the weights, in order."""
+    rows = [
+        [
+            ", ".join(run["stages"]),
+            f"{run['steps']}",
+            f"{run['images']}",
+            run["device"],
+            f"{run['seconds'] / 3600:.2f}",
+            f"{run['cpu_seconds'] / 3600:.2f}",
+        ]
+        for run in metadata["model_card"]["runs"]
+    ]
+    headings = ["stages", "steps", "images", "device", "hours", "core-hours"]
+    return markdown(headings, rows)
 
 
 def ms_ssim_table(document: dict[str, Any]) -> str:
@@ -168,16 +185,21 @@ def context_table(document: dict[str, Any]) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rd": ("rd_kodak.json", rd_table),
-    "rd-points": ("rd_kodak.json", rd_points_table),
     "ms-ssim": ("rd_kodak.json", ms_ssim_table),
     "verify": ("verify_kodak.json", verify_table),
     "speed": ("codec_speed.json", speed_table),
     "coding": ("coding.json", coding_table),
     "context": ("context.json", context_table),
 }
+CARDS = common.ROOT / "plugins" / "pycodec_plugins" / "cpm" / "weights"
+for codec in ("ctx3d", "cpm"):
+    TABLES[f"card-{codec}"] = (str(CARDS / f"{codec}.safetensors"), card_table)
+    TABLES[f"rd-points-{codec}"] = ("rd_kodak.json", functools.partial(rd_points_table, codec=codec))
 
 
 def read(path: Path) -> dict[str, Any]:
+    if path.suffix == ".safetensors":
+        return weights.load(path)[1]
     try:
         document: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -197,7 +219,7 @@ def render(text: str, results: Path) -> str:
         file, make = TABLES[name]
         return match.group(1) + make(read(results / file)) + match.group(3)
 
-    opened = re.findall(r"<!-- results:([a-z-]+) -->", text)
+    opened = re.findall(r"<!-- results:([a-z0-9-]+) -->", text)
     done, count = MARKER.subn(replace, text)
     if count != len(opened):
         raise InvalidInput(
@@ -241,7 +263,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--readme", type=Path, default=common.ROOT / "README.md", help="file with markers")
+    parser.add_argument(
+        "--pages",
+        type=Path,
+        nargs="+",
+        default=[common.ROOT / "README.md", *sorted(CARDS.glob("*.md"))],
+        help="files with markers",
+    )
     parser.add_argument("--results", type=Path, default=common.RESULTS, help="folder of the JSON files")
     parser.add_argument(
         "--figures", type=Path, default=common.ROOT / "docs" / "figures", help="folder of the figures"
@@ -251,13 +279,11 @@ def main() -> int:
     )
     arguments = parser.parse_args()
 
-    text = arguments.readme.read_text()
-    rendered = render(text, arguments.results)
+    texts = {page: page.read_text() for page in arguments.pages}
+    rendered = {page: render(text, arguments.results) for page, text in texts.items()}
     points = read(arguments.results / "rd_kodak.json")
     target = arguments.figures / FIGURE
-    stale = []
-    if rendered != text:
-        stale.append(arguments.readme)
+    stale = [page for page in arguments.pages if rendered[page] != texts[page]]
     if not target.exists() or digest(points) not in target.read_text():
         stale.append(target)
     for path in stale:
@@ -270,7 +296,7 @@ def main() -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(target, figure(points))
         else:
-            write_bytes(path, rendered.encode())
+            write_bytes(path, rendered[path].encode())
     return 1 if arguments.check and stale else 0
 
 

@@ -90,21 +90,21 @@ def command(
     click.echo(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.0f} megapixels")
     torch.manual_seed(plan.seed)
     task = factory.training_task(plan.config, plan.task)
-    if init is not None:
-        task.initialize(init)
+    runs = task.initialize(init).get("model_card", {}).get("runs", []) if init is not None else []
     directory = out or Path("runs") / path.stem
     options = RunOptions(directory, resume, minutes, device, workers, host.training_event)
     run = Run(plan, task, images[: len(images) - holdout], images[len(images) - holdout :], options)
     finished = run.train()
     weights = directory / f"{path.stem}.safetensors"
-    card = {
+    this = {
         "recipe": path.read_text("utf-8"),
+        "stages": [stage.name for stage in plan.stages],
         "images": len(images),
         "steps": run.step,
         "seconds": round(run.seconds),
+        "cpu_seconds": round(run.cpu_seconds),
         "device": device,
-        "finished": finished,
     }
-    run.export(weights, {"model_card": card})
+    run.export(weights, {"model_card": {"runs": [*runs, this]}})
     state = "finished" if finished else f"stopped at step {run.step} of {plan.steps}; go on with --resume"
     click.echo(f"{state}: {weights}")

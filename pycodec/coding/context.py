@@ -1,14 +1,15 @@
 """The integer masked 3D context model: symbols of a latent volume to bytes and back, exact on every machine.
 
-A small network of integer convolutions looks at the symbols already coded (earlier planes, rows above, columns to the
-left) and gives the frequency table of the next one. The network is that of Mentzer et al. 2018, "Conditional
-Probability Models for Deep Image Compression", Fig. 3; two heads turn its outputs into tables:
+A small network of integer convolutions looks at the symbols already coded (earlier planes, rows above,
+columns to the left) and gives the frequency table of the next one. The network is that of Mentzer et al.
+2018, "Conditional Probability Models for Deep Image Compression", Fig. 3; two heads turn its outputs into
+tables:
 
 * ``"categorical"`` (the paper): the logits of a small alphabet 0 .. L - 1.
 * ``"parametric"``: integers of any size; the network gives location and scale of a discretised logistic.
 
-Every rule, and the stream, is in docs/context-model.md. :mod:`pycodec.coding.context_export` makes the arrays from a
-trained float network, :mod:`pycodec.coding.context_reference` is the same in plain numpy.
+Every rule, and the stream, is in docs/context-model.md. :mod:`pycodec.coding.context_export` makes the
+arrays from a trained float network, :mod:`pycodec.coding.context_reference` is the same in plain numpy.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..native import native
 from ..errors import InvalidInput
+from ..native import native
 
 PRECISION = 14
 TOTAL = 1 << PRECISION
@@ -32,18 +33,21 @@ QUALITY_STEPS = 16
 """Integer steps in one unit of quality."""
 TAPS = (13, 14, 14, 14)
 
-_COMMON = ("input_map", "constants", "residual") + tuple(
-    f"{name}{layer}" for layer in range(4) for name in ("weight", "bias", "multiplier")
-)
-_HEADS = {"categorical": (*_COMMON, "exp_table"), "parametric": (*_COMMON, "table_radius", "table_frequencies")}
+_LAYERS = tuple(f"{name}{layer}" for layer in range(4) for name in ("weight", "bias", "multiplier"))
+_COMMON = ("input_map", "constants", "residual", *_LAYERS)
+_HEADS = {
+    "categorical": (*_COMMON, "exp_table"),
+    "parametric": (*_COMMON, "table_radius", "table_frequencies"),
+}
 
 
 class ContextModel:
     """One trained model: integer arrays, checked once, and the coder that uses them.
 
     Args:
-        arrays: k channels, ``outputs`` values per symbol (L, or 2), Q qualities, D planes; Q and D may be 1, then
-            the one row serves all. ``input_map`` uint8 [L] or [256] (entry y + 128, y clipped to -128..127);
+        arrays: k channels, ``outputs`` values per symbol (L, or 2), Q qualities, D planes; Q and D may be 1,
+            then the one row serves all.
+            ``input_map`` uint8 [L] or [256] (entry y + 128, y clipped to -128..127);
             ``weight0`` int8 [k, 13], ``weight1``, ``weight2`` [k, k, 14], ``weight3`` [outputs, k, 14];
             ``bias0`` int32 [Q, D, k], ``bias1``, ``bias2`` [k], ``bias3`` [Q, D, outputs]; ``multiplier0`` ..
             ``multiplier3`` int32, one per channel; ``residual`` int32 [k]; ``constants`` uint8 [4].
@@ -52,7 +56,7 @@ class ContextModel:
         head: "categorical" or "parametric".
 
     Raises:
-        InvalidInput: an array is missing, too many, of another type, shape or range, or a sum could overflow int32.
+        InvalidInput: an array is missing, unknown, of another type, shape or range, or a sum could overflow.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], head: str):
@@ -96,15 +100,18 @@ class ContextModel:
     def decode(
         self, data: bytes, shape: tuple[int, int, int], quality_step: int | None = None, threads: int = 1
     ) -> np.ndarray:
-        """Symbols [D, H, W] int32 of a stream that :meth:`encode` wrote with the same model, shape and quality.
+        """Symbols [D, H, W] int32 of a stream that :meth:`encode` wrote with the same model, shape and
+        quality.
 
         Raises:
-            CorruptStream: ``data`` is not such a stream. Damage that leaves a valid stream gives other symbols: the
-                caller keeps a checksum of them.
+            CorruptStream: ``data`` is not such a stream. Damage that leaves a valid stream gives other
+                symbols: the caller keeps a checksum of them.
             InvalidInput: shape or quality out of range.
         """
         if len(shape) != 3 or any(int(n) != n or n < 0 for n in shape) or shape[0] > MAX_PLANES:
-            raise InvalidInput(f"shape is {shape}, expected (planes, height, width) with at most {MAX_PLANES} planes")
+            raise InvalidInput(
+                f"shape is {shape}, expected (planes, height, width) with at most {MAX_PLANES} planes"
+            )
         biases = self.biases(quality_step, shape[0])
         try:
             symbols = np.empty(shape, np.int32)
@@ -119,7 +126,8 @@ class ContextModel:
         """What the coder uses at every symbol, given those before it.
 
         Returns:
-            Categorical: the L frequencies, which sum to 2^14. Parametric: location in sixteenths and scale index.
+            Categorical: the L frequencies, which sum to 2^14. Parametric: location in sixteenths and scale
+            index.
         """
         volume = self._volume(symbols)
         values = np.empty((self.outputs, *volume.shape), np.int32)
@@ -128,7 +136,7 @@ class ContextModel:
         return values
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int | None = None) -> float:
-        """Ideal length of the stream under the integer tables, in bits: -log2 of every frequency, plus the escapes."""
+        """Ideal length in bits under the integer tables: -log2 of every frequency, plus the escapes."""
         volume = self._volume(symbols)
         values = self.tables(volume, quality_step)
         if self.head == "categorical":
@@ -145,8 +153,8 @@ class ContextModel:
         """Parametric head: how each symbol is coded, given what :meth:`tables` says about it.
 
         Returns:
-            ``(starts, frequencies, escapes)``: the symbols' intervals, same shape as ``symbols``, and the numbers that
-            go to the side list, 1-D, in the order of ``symbols``.
+            ``(starts, frequencies, escapes)``: the symbols' intervals, same shape as ``symbols``, and the
+            numbers that go to the side list, 1-D, in the order of ``symbols``.
         """
         residual = symbols.astype(np.int64) - (values[0] >> 4)
         sixteenth = values[0] & 15
@@ -167,14 +175,19 @@ class ContextModel:
     def biases(self, quality_step: int | None, planes: int) -> tuple[np.ndarray, np.ndarray]:
         """First and last bias of every plane at a quality, int32 [planes, k] and [planes, outputs].
 
-        Linear between whole qualities: with ``quality_step = 16 q + f``, ``(b[q] (16 - f) + b[q + 1] f + 8) >> 4``.
+        Linear between whole qualities: with ``quality_step = 16 q + f``, ``(b[q] (16 - f) + b[q + 1] f + 8)
+        >> 4``.
         """
         if self.planes not in (1, planes) and planes != 0:
             raise InvalidInput(f"the volume has {planes} planes, this model codes {self.planes}")
         index, fraction = 0, 0
         if self.qualities > 1:
             top = QUALITY_STEPS * self.qualities
-            if quality_step is None or int(quality_step) != quality_step or not QUALITY_STEPS <= quality_step <= top:
+            if (
+                quality_step is None
+                or int(quality_step) != quality_step
+                or not QUALITY_STEPS <= quality_step <= top
+            ):
                 raise InvalidInput(
                     f"quality_step is {quality_step}, expected an integer from {QUALITY_STEPS} to {top}"
                 )
@@ -192,7 +205,8 @@ class ContextModel:
         symbols = np.asarray(symbols)
         if symbols.ndim != 3 or symbols.dtype.kind not in "iu":
             raise InvalidInput(
-                f"symbols are {symbols.dtype} of shape {symbols.shape}, expected integers [planes, height, width]"
+                f"symbols are {symbols.dtype} of shape {symbols.shape}, "
+                "expected integers [planes, height, width]"
             )
         low, high = (0, self.outputs - 1) if self.head == "categorical" else (-MAX_SYMBOL, MAX_SYMBOL)
         if symbols.size and not (low <= symbols.min() and symbols.max() <= high):
@@ -216,16 +230,20 @@ def _checked(arrays: Mapping[str, np.ndarray], head: str) -> dict[str, np.ndarra
         raise InvalidInput(f"context model: missing arrays {missing}, unexpected arrays {extra}")
     out = {name: np.ascontiguousarray(arrays[name]) for name in names}
     if out["bias0"].ndim != 3 or out["bias3"].ndim != 3:
-        raise InvalidInput("context model: bias0 and bias3 must have three dimensions: qualities, planes, channels")
+        raise InvalidInput(
+            "context model: bias0 and bias3 must have three dimensions: qualities, planes, channels"
+        )
     qualities, planes, k = out["bias0"].shape
     outputs = out["bias3"].shape[2]
     if not (4 <= k <= 64 and k % 4 == 0 and 1 <= planes <= MAX_PLANES and qualities >= 1):
         raise InvalidInput(
-            f"context model: bias0 has shape {out['bias0'].shape}, expected [qualities >= 1, planes 1..{MAX_PLANES}, "
-            "k a multiple of 4 up to 64]"
+            f"context model: bias0 has shape {out['bias0'].shape}, expected [qualities >= 1, "
+            f"planes 1..{MAX_PLANES}, k a multiple of 4 up to 64]"
         )
     if not (2 <= outputs <= 32 if head == "categorical" else outputs == 2):
-        raise InvalidInput(f"context model: {outputs} outputs; a categorical head has 2 to 32, a parametric one 2")
+        raise InvalidInput(
+            f"context model: {outputs} outputs; a categorical head has 2 to 32, a parametric one 2"
+        )
 
     shapes: dict[str, tuple[type, tuple[int, ...]]] = {
         "input_map": (np.uint8, (outputs if head == "categorical" else 256,)),
@@ -270,8 +288,8 @@ def _checked(arrays: Mapping[str, np.ndarray], head: str) -> dict[str, np.ndarra
 def check_no_overflow(arrays: Mapping[str, np.ndarray]) -> None:
     """Prove that no partial sum of any layer leaves int32, whatever the activations and the order of summing.
 
-    The largest magnitude a channel can reach is ``|bias| + 255 (sum of |weights| + |residual|)``, the bias being the
-    largest of all qualities and planes. Products with a 31-bit multiplier then stay below 2^62.
+    The largest magnitude a channel can reach is ``|bias| + 255 (sum of |weights| + |residual|)``, the bias
+    being the largest of all qualities and planes. Products with a 31-bit multiplier then stay below 2^62.
 
     Raises:
         InvalidInput: a channel could reach 2^31.
@@ -284,7 +302,8 @@ def check_no_overflow(arrays: Mapping[str, np.ndarray]) -> None:
             bound += 255 * np.abs(arrays["residual"].astype(np.int64))
         if bound.max() >= 2**31:
             raise InvalidInput(
-                f"context model: channel {bound.argmax()} of layer {layer} could reach {bound.max()}, beyond int32"
+                f"context model: channel {bound.argmax()} of layer {layer} could reach {bound.max()}, "
+                "beyond int32"
             )
 
 
@@ -299,4 +318,6 @@ def _check_tables(radius: np.ndarray, frequencies: np.ndarray) -> None:
     sizes = 2 * radius.ravel().astype(np.int64) + 2
     totals = np.add.reduceat(frequencies.astype(np.int64), np.cumsum(sizes) - sizes)
     if frequencies.min() < 1 or (totals != TOTAL).any():
-        raise InvalidInput(f"context model: the frequencies of every table must be at least 1 and sum to {TOTAL}")
+        raise InvalidInput(
+            f"context model: the frequencies of every table must be at least 1 and sum to {TOTAL}"
+        )

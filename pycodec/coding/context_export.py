@@ -1,8 +1,9 @@
 """From a trained float context network to the integer arrays of :class:`pycodec.coding.context.ContextModel`.
 
-Post-training quantisation: int8 weights with a scale per output channel, uint8 activations with a scale per layer that
-covers the largest value seen in calibration, 32-bit multipliers in between. Zero points, the rounding of every floor
-and the offsets of the heads are folded into the biases; the arrays' own constructor then proves that no sum overflows.
+Post-training quantisation: int8 weights with a scale per output channel, uint8 activations with a scale per
+layer that covers the largest value seen in calibration, 32-bit multipliers in between. Zero points, the
+rounding of every floor and the offsets of the heads are folded into the biases; the arrays' own constructor
+then proves that no sum overflows.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from ..errors import InvalidInput
 from .context import (
     FRACTIONS,
     MAX_EXP,
-    PRECISION,
-    QUALITY_STEPS,
     SCALES,
     TAPS,
     TOTAL,
@@ -73,7 +72,7 @@ class FloatContext:
         return np.stack([weights[:, :, 1 + d, 1 + h, 1 + w] for d, h, w in OFFSETS[: TAPS[layer]]], -1)
 
     def forward(self, symbols: np.ndarray, quality: float = 1.0) -> list[np.ndarray]:
-        """Outputs of the four layers, each [channels, D, H, W], for ``symbols`` [D, H, W] at a quality 1 .. Q."""
+        """Outputs of the four layers, [channels, D, H, W] each, for ``symbols`` [D, H, W]; quality 1 .. Q."""
         index = symbols if len(self.inputs) != 256 else symbols.clip(-128, 127) + 128
         first = np.maximum(self._convolve(0, self.inputs[index][None], _at_quality(self.bias0, quality)), 0)
         second = np.maximum(self._convolve(1, first, self.bias1[None]), 0)
@@ -103,7 +102,8 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
     """The integer model of a float network.
 
     Args:
-        network: trained weights. Parametric head: output 0 is the mean, output 1 the log of the logistic's scale.
+        network: trained weights. Parametric head: output 0 is the mean, output 1 the log of the logistic's
+            scale.
         ranges: of its activations; larger ones will be clamped.
         head: "categorical" or "parametric".
 
@@ -111,19 +111,22 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
         The arrays of :class:`ContextModel`, which has accepted them.
 
     Raises:
-        InvalidInput: values that are not finite, weights too large for the activations' scales, or a sum that could
-            overflow.
+        InvalidInput: values that are not finite, weights too large for the activations' scales, or a sum
+            that could overflow.
     """
     numbers = [*network.weights, network.bias0, network.bias1, network.bias2, network.bias3, network.inputs]
-    limits = [ranges.first, ranges.second, ranges.low, ranges.high]
-    if not all(np.isfinite(a).all() for a in [*numbers, limits]):
-        raise InvalidInput("the context network has weights or activations that are not finite; train it again")
+    numbers.append(np.array([ranges.first, ranges.second, ranges.low, ranges.high]))
+    if not all(np.isfinite(a).all() for a in numbers):
+        raise InvalidInput(
+            "the context network has weights or activations that are not finite; train it again"
+        )
     inputs = np.asarray(network.inputs, np.float64)
     input_scale, input_zero = _affine(float(inputs.min()), float(inputs.max()))
     first_scale, second_scale = (_affine(0.0, high)[0] for high in (ranges.first, ranges.second))
     third_scale, third_zero = _affine(ranges.low, ranges.high)
     if head == "parametric":
-        # The table's centre is (sixteenth - 8) / 16, so 8 more than the mean; a half more rounds to the nearest.
+        # The table's centre is (sixteenth - 8) / 16, so 8 more than the mean; a half more rounds to the
+        # nearest.
         units = np.array([1 / FRACTIONS, LOG_SCALE_STEP])
         offsets = np.array([8.5, 0.5 - np.log(SCALE_MIN) / LOG_SCALE_STEP])
     else:
@@ -132,7 +135,9 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
     layers = [
         _quantize_layer(network.taps(0), network.bias0, input_scale, input_zero, first_scale, 0.5),
         _quantize_layer(network.taps(1), network.bias1, first_scale, 0, second_scale, 0.5),
-        _quantize_layer(network.taps(2), network.bias2, second_scale, 0, third_scale, third_zero + 0.5, first_scale),
+        _quantize_layer(
+            network.taps(2), network.bias2, second_scale, 0, third_scale, third_zero + 0.5, first_scale
+        ),
         _quantize_layer(network.taps(3), network.bias3, third_scale, third_zero, units, offsets),
     ]
     arrays: dict[str, np.ndarray] = {
@@ -142,7 +147,11 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
     }
     for index, layer in enumerate(layers):
         weight = layer.weight[:, 0] if index == 0 else layer.weight
-        arrays |= {f"weight{index}": weight, f"bias{index}": layer.bias, f"multiplier{index}": layer.multiplier}
+        arrays |= {
+            f"weight{index}": weight,
+            f"bias{index}": layer.bias,
+            f"multiplier{index}": layer.multiplier,
+        }
     if head == "parametric":
         arrays["table_radius"], arrays["table_frequencies"] = logistic_tables()
     else:
@@ -179,14 +188,15 @@ def _quantize_layer(
 ) -> _IntegerLayer:
     """Integers such that floor(acc M / 2^32) = floor(float output / unit + offset), up to quantisation.
 
-    ``unit`` and ``offset`` are those of the output's codes, scalars or [out]; ``residual_scale`` is the scale of codes
-    that are added to the output with factor 1.
+    ``unit`` and ``offset`` are those of the output's codes, scalars or [out]; ``residual_scale`` is the
+    scale of codes that are added to the output with factor 1.
     """
     unit = np.broadcast_to(unit, len(weights)).astype(np.float64)
     offset = np.broadcast_to(offset, len(weights)).astype(np.float64)
     largest_bias = np.abs(bias).reshape(-1, len(weights)).max(0) + np.abs(offset) * unit
     scale = np.abs(weights).max((1, 2)) / 127
-    # Channels with hardly any weight: the multiplier must keep 16 bits of precision and the bias stay below 2^28.
+    # Channels with hardly any weight: the multiplier must keep 16 bits of precision and the bias stay below
+    # 2^28.
     scale = np.maximum(scale, np.maximum(unit / 2**16, largest_bias / 2**28) / input_scale)
     residual = np.zeros(len(weights), np.int32)
     if residual_scale is not None:
@@ -199,8 +209,8 @@ def _quantize_layer(
     multiplier = np.round(sum_unit / unit * 2.0**32)
     if multiplier.max() >= 2**31:
         raise InvalidInput(
-            f"channel {multiplier.argmax()} of the context network has weights too large to rescale; train it again "
-            "with some weight decay"
+            f"channel {multiplier.argmax()} of the context network has weights too large to rescale; "
+            "train it again with some weight decay"
         )
     integers = _round_weights(weights / scale[:, None, None])
     folded = np.round((bias + offset * unit) / sum_unit) - input_zero * integers.astype(np.int64).sum((1, 2))
@@ -212,8 +222,8 @@ def _quantize_layer(
 def _round_weights(weights: np.ndarray) -> np.ndarray:  # [out, in, taps]
     """Nearest int8 weights, each tap taking over the rounding error of those before it.
 
-    The taps of one input channel see neighbouring positions, hence similar values: with errors that add up to less than
-    one half their sum stays right, where independent errors would shift the output.
+    The taps of one input channel see neighbouring positions, hence similar values: with errors that add up
+    to less than one half their sum stays right, where independent errors would shift the output.
     """
     out = np.zeros(weights.shape, np.int8)
     carry = np.zeros(weights.shape[:2])
@@ -232,12 +242,13 @@ def exp_table() -> np.ndarray:
 def logistic_tables() -> tuple[np.ndarray, np.ndarray]:
     """Tables of the discretised logistic for 64 scales and 16 positions of the mean; stored with a model.
 
-    Table (i, f) is of the residual r for scale ``SCALE_MIN exp(i LOG_SCALE_STEP)`` and mean (f - 8) / 16: classes
-    0, then +-1, +-2 .. +-radius with the side of the mean first (f >= 8: +), then the escape for the rest. Residuals
-    of less than half a unit of 2^14 on average are left to the escape.
+    Table (i, f) is of the residual r for scale ``SCALE_MIN exp(i LOG_SCALE_STEP)`` and mean (f - 8) / 16:
+    classes 0, then +-1, +-2 .. +-radius with the side of the mean first (f >= 8: +), then the escape for the
+    rest. Residuals of less than a quarter of a unit of 2^14 are left to the escape.
 
     Returns:
-        ``table_radius`` uint8 [64, 16] and ``table_frequencies`` int16, the classes of all tables one after another.
+        ``table_radius`` uint8 [64, 16] and ``table_frequencies`` int16, the classes of all tables one after
+        another.
     """
     radius = np.zeros((SCALES, FRACTIONS), np.uint8)
     frequencies = []
@@ -265,7 +276,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _integer_frequencies(mass: np.ndarray) -> np.ndarray:
-    """Integers >= 1 that sum to 2^14, by largest remainder; what the small classes need comes from the first."""
+    """Integers >= 1 that sum to 2^14, by largest remainder; what is missing comes from the first."""
     ideal = mass / mass.sum() * TOTAL
     out = np.maximum(1, np.floor(ideal)).astype(np.int64)
     rest = TOTAL - int(out.sum())
@@ -285,7 +296,7 @@ def logistic_bits(symbols: np.ndarray, mean: np.ndarray, log_scale: np.ndarray) 
 
 
 def logit_bits(symbols: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Cross entropy in bits of ``symbols`` under ``logits`` [L, ...]: what the categorical head approximates."""
+    """Cross entropy in bits under ``logits`` [L, ...]: what the categorical head approximates."""
     shifted = logits - logits.max(0)
     chosen = np.take_along_axis(shifted, symbols[None], 0)[0]
     bits: np.ndarray = (np.log(np.exp(shifted).sum(0)) - chosen) / np.log(2)

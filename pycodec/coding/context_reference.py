@@ -1,7 +1,7 @@
 """The context model in plain numpy: slow, obvious, and bit for bit what the native code does.
 
-The text both follow is docs/context-model.md. :func:`tables` computes whole volumes by plain convolution, as an encoder
-may; :func:`decode` goes step by step, as a decoder must.
+The text both follow is docs/context-model.md. :func:`tables` computes whole volumes by plain convolution, as
+an encoder may; :func:`decode` goes step by step, as a decoder must.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from ..errors import CorruptStream
 from .context import MAX_SYMBOL, PRECISION, SCALES, TAPS, TOTAL, ContextModel
 
 OFFSETS = [
-    (d, h, w) for d in (-1, 0) for h in (-1, 0, 1) for w in (-1, 0, 1) if d < 0 or h < 0 or (h == 0 and w <= 0)
+    (d, h, w)
+    for d in (-1, 0)
+    for h in (-1, 0, 1)
+    for w in (-1, 0, 1)
+    if d < 0 or h < 0 or (h == 0 and w <= 0)
 ]
-"""The 14 causal taps, previous plane first: plane, row and column relative to the symbol. Layer 0 has no centre."""
+"""The 14 causal taps: plane, row and column relative to the symbol. Layer 0 lacks the last, the centre."""
 MAX_LOCATION16 = 1 << 20
 EXP_BITS = 15
 LOWER_BOUND = 1 << 16
@@ -46,7 +50,7 @@ def categorical_frequencies(logits: np.ndarray, exp_table: np.ndarray) -> np.nda
 
 
 def head_values(model: ContextModel, acc: np.ndarray) -> np.ndarray:
-    """Sums of the last layer [outputs, ...] as tables: frequencies, or location in sixteenths and scale index."""
+    """Sums of the last layer [outputs, ...] as tables: frequencies, or location16 and scale index."""
     values = rescale(acc, model.arrays()["multiplier3"])
     if model.head == "categorical":
         return categorical_frequencies(values, model.arrays()["exp_table"])
@@ -118,8 +122,8 @@ def encode(model: ContextModel, symbols: np.ndarray, quality_step: int | None = 
     if symbols.size == 0:
         return b""
     values = tables(model, symbols, quality_step)
-    coded = []  # [plane][step] -> (starts, frequencies)
-    escapes = []  # [plane] -> bytes
+    coded: list[list[tuple[list[int], list[int]]]] = []  # [plane][step] -> (starts, frequencies)
+    escapes: list[bytes] = []  # [plane]
     cost = 0  # in 2^-13 bit
     for d in range(planes):
         coded.append([])
@@ -141,14 +145,14 @@ def encode(model: ContextModel, symbols: np.ndarray, quality_step: int | None = 
         words: list[int] = []
         own = range(s, planes, 1 << log_substreams)
         for d in reversed(own):
-            for starts, frequencies in reversed(coded[d]):
-                for i in reversed(range(len(starts))):
+            for step_starts, step_frequencies in reversed(coded[d]):
+                for i in reversed(range(len(step_starts))):
                     lane = i % len(states)
-                    x, f = states[lane], frequencies[i]
+                    x, f = states[lane], step_frequencies[i]
                     if x >= f << (32 - PRECISION):
                         words.append(x & 0xFFFF)
                         x >>= 16
-                    states[lane] = ((x // f) << PRECISION) + x % f + starts[i]
+                    states[lane] = ((x // f) << PRECISION) + x % f + step_starts[i]
         side = b"".join(escapes[d] for d in own)
         lengths += varint(len(words)) + varint(len(side))
         body += b"".join(x.to_bytes(4, "little") for x in states)
@@ -164,7 +168,9 @@ class _Reader:
 
     def take(self, count: int) -> bytes:
         if count > len(self.data) - self.position:
-            raise CorruptStream(f"byte {self.position}: the context stream ends here, {count} more bytes expected")
+            raise CorruptStream(
+                f"byte {self.position}: the context stream ends here, {count} more bytes expected"
+            )
         self.position += count
         return self.data[self.position - count : self.position]
 
@@ -205,7 +211,7 @@ class _Substream:
 
 
 class _Plane:
-    """Inputs of the four layers in one plane, [channels, H + 2, W + 2] each, with a border of the constant."""
+    """Inputs of the four layers in one plane, [channels, H + 2, W + 2] each; the border is the constant."""
 
     def __init__(self, model: ContextModel, height: int, width: int):
         self.inputs = [
@@ -215,7 +221,12 @@ class _Plane:
 
 
 def _step_values(
-    model: ContextModel, previous: _Plane, plane: _Plane, h: np.ndarray, w: np.ndarray, biases: list[np.ndarray]
+    model: ContextModel,
+    previous: _Plane,
+    plane: _Plane,
+    h: np.ndarray,
+    w: np.ndarray,
+    biases: list[np.ndarray],
 ) -> np.ndarray:
     """Tables [outputs, n] of the symbols (h, w) of a step; fills the activations of ``plane`` on the way."""
     arrays = model.arrays()
@@ -258,7 +269,10 @@ def decode(
 
     if model.head == "parametric":
         sizes = 2 * arrays["table_radius"].ravel().astype(np.int64) + 2
-        ends = [np.cumsum(f) for f in np.split(arrays["table_frequencies"].astype(np.int64), np.cumsum(sizes)[:-1])]
+        ends = [
+            np.cumsum(f)
+            for f in np.split(arrays["table_frequencies"].astype(np.int64), np.cumsum(sizes)[:-1])
+        ]
     bias0, bias3 = model.biases(quality_step, planes)
     plane = _Plane(model, height, width)
     for d in range(planes):
@@ -279,7 +293,9 @@ def decode(
     return symbols
 
 
-def _logistic_symbol(stream: _Substream, lane: int, location16: int, scale: int, ends: list[np.ndarray]) -> int:
+def _logistic_symbol(
+    stream: _Substream, lane: int, location16: int, scale: int, ends: list[np.ndarray]
+) -> int:
     base, sixteenth = location16 >> 4, location16 & 15
     table = ends[scale * 16 + sixteenth]
     index = stream.symbol(lane, table)

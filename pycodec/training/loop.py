@@ -102,7 +102,7 @@ class Run:
     ):
         self.recipe, self.task, self.options = recipe, task, options
         self.images, self.validation = images, validation
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.path = options.directory / CHECKPOINT
         if options.device == "cuda" and not torch.cuda.is_available():
             raise InvalidInput("--device cuda: torch finds no CUDA device here; use --device cpu")
@@ -124,7 +124,8 @@ class Run:
         self.task.load_state_dict(part(tensors, "model"))
         for name, value in part(tensors, "average").items():
             self.average.state[name].copy_(value)
-        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.step = progress["step"]
+        self.seconds, self.cpu_seconds = progress["seconds"], progress["cpu_seconds"]
         self._restored = part(tensors, "optimizer")
         self._restored_stage = progress["stage"]
 
@@ -169,14 +170,15 @@ class Run:
         self.optimizers = self._optimizers(index, stage)
         self.log_event("stage", log, {"index": float(index)})
         first = self.step - inner
-        clock = time.monotonic()
+        clock, cpu = time.monotonic(), time.process_time()
         for images in self._batches(stage, index, inner):
             self._step(stage, self.step - first, images, log)
             now = time.monotonic()
-            self.seconds, clock = self.seconds + now - clock, now
+            self.seconds += now - clock
+            self.cpu_seconds += time.process_time() - cpu
             if self.step % recipe.validate_every == 0:
                 self._validate(stage, log)
-                clock = time.monotonic()
+            clock, cpu = time.monotonic(), time.process_time()
             if self.step % recipe.checkpoint_every == 0 or now > deadline:
                 self._save()
             if now > deadline:
@@ -234,7 +236,12 @@ class Run:
         self.options.on_event(event, self.step, scalars)
 
     def _save(self) -> None:
-        progress = {"step": self.step, "seconds": self.seconds, "stage": self.stage_index}
+        progress = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "stage": self.stage_index,
+        }
         save_checkpoint(
             self.path, self.task.state_dict(), self.average.state, self.optimizers, progress
         )

@@ -26,6 +26,9 @@ class TrainingTask(Protocol):
     A codec's factory offers one as its attribute ``training_task(config, options) -> TrainingTask``.
     """
 
+    def initialize(self, path: Path) -> dict[str, Any]:
+        """Start from a weights file; returns its metadata."""
+
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
         """Parameter groups of each optimiser that ``stage`` steps; "ratio" scales the recipe's learning rate."""
 

@@ -46,7 +46,9 @@ def geometric_tables() -> tuple[np.ndarray, np.ndarray]:
     return radius, np.array(frequencies, np.int16)
 
 
-def seeded_arrays(head: str, seed: int = 1, k: int = 24, outputs: int = 6, qualities: int = 1, planes: int = 1) -> dict:
+def seeded_arrays(
+    head: str, seed: int = 1, k: int = 24, outputs: int = 6, qualities: int = 1, planes: int = 1
+) -> dict:
     """A network whose activations spread over their range and whose tables differ from symbol to symbol."""
     g = Generator(seed)
     outputs = outputs if head == "categorical" else 2

@@ -18,7 +18,17 @@ from pycodec.native import native
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "context"
 HEADS = ("categorical", "parametric")
-SHAPES = [(1, 1, 1), (5, 7, 9), (3, 40, 5), (2, 3, 70), (3, 37, 33), (1, 12, 20), (2, 9, 1), (4, 1, 9), (3, 8, 2)]
+SHAPES = [
+    (1, 1, 1),
+    (5, 7, 9),
+    (3, 40, 5),
+    (2, 3, 70),
+    (3, 37, 33),
+    (1, 12, 20),
+    (2, 9, 1),
+    (4, 1, 9),
+    (3, 8, 2),
+]
 STEP = 37  # between two qualities
 
 
@@ -51,7 +61,9 @@ def test_backend_equals_reference(head, shape, simd):
 
 
 @pytest.mark.parametrize("simd", native().simd_available())
-@pytest.mark.parametrize(("head", "k", "outputs"), [("categorical", k, n) for k, n in [(4, 2), (28, 5), (64, 32)]])
+@pytest.mark.parametrize(
+    ("head", "k", "outputs"), [("categorical", k, n) for k, n in [(4, 2), (28, 5), (64, 32)]]
+)
 def test_other_widths_and_alphabets(head, k, outputs, simd):
     model = seeded_model(head, k=k, outputs=outputs)
     symbols = seeded_symbols(head, (2, 20, 23), outputs=outputs)
@@ -185,7 +197,7 @@ def test_reciprocal_is_the_integer_floor():
     logits = np.array([0] * (int(trapped[0]) // 4096) + [-64])
     got = reference.categorical_frequencies(logits[:, None], table)[:, 0]
     r = 2**29 // int(trapped[0])
-    expected = [max(1, (int(table[-l]) * r) >> 15) for l in logits]
+    expected = [max(1, (int(table[-v]) * r) >> 15) for v in logits]
     expected[0] += 16384 - sum(expected)
     assert got.tolist() == expected
 
@@ -196,7 +208,9 @@ def test_reciprocal_is_the_integer_floor():
         arrays[f"weight{layer}"] = np.zeros_like(arrays[f"weight{layer}"])
     arrays["multiplier3"][:] = 1 << 20
     arrays["bias3"][0, 0] = logits * 4096
-    arrays["exp_table"] = np.minimum.accumulate(np.where(np.arange(2048) <= 64, np.maximum(table, table[64]), 0))
+    arrays["exp_table"] = np.minimum.accumulate(
+        np.where(np.arange(2048) <= 64, np.maximum(table, table[64]), 0)
+    )
     arrays["exp_table"][0] = 4096
     arrays["exp_table"] = arrays["exp_table"].astype(np.int32)
     model = ContextModel(arrays, "categorical")

@@ -52,7 +52,9 @@ def float_network(head: str, seed: int = 3, planes: int = 4) -> FloatContext:
     )
 
 
-def draw(network: FloatContext, head: str, shape: tuple[int, int, int], quality: float, seed: int) -> np.ndarray:
+def draw(
+    network: FloatContext, head: str, shape: tuple[int, int, int], quality: float, seed: int
+) -> np.ndarray:
     """Symbols whose statistics follow the network: alternately draw from its tables and look again."""
     rng = np.random.default_rng(seed)
     noise = rng.uniform(1e-4, 1 - 1e-4, shape)
@@ -118,7 +120,11 @@ def test_logistic_tables_hold_the_logistic():
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("bias1", np.nan, "not finite"), ("bias2", 1e12, "bias too large|too large"), ("weights", 1e6, "too large")],
+    [
+        ("bias1", np.nan, "not finite"),
+        ("bias2", 1e12, "bias too large|too large"),
+        ("weights", 1e6, "too large"),
+    ],
 )
 def test_impossible_networks_are_refused(field, value, message):
     network = float_network("categorical")
@@ -134,7 +140,9 @@ def test_network_without_weights_exports():
     """An untrained last layer is all zeros; the model is then its biases."""
     network = float_network("categorical")
     network.weights[3][:] = 0
-    model = ContextModel(quantize_context(network, ActivationRanges(5.0, 5.0, -5.0, 5.0), "categorical"), "categorical")
+    model = ContextModel(
+        quantize_context(network, ActivationRanges(5.0, 5.0, -5.0, 5.0), "categorical"), "categorical"
+    )
     frequencies = model.tables(np.zeros((4, 3, 3), np.int32), 16)
     logits = network.bias3[0, 2]
     np.testing.assert_allclose(

@@ -70,7 +70,7 @@ def test_other_images_are_refused(results: Path, tmp_path: Path) -> None:
 def test_render_writes_and_checks(results: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results:ms-ssim -->\nold\n<!-- /results:ms-ssim -->\nafter\n")
-    options = ("--readme", readme, "--results", results, "--figures", tmp_path)
+    options = ("--pages", readme, "--results", results, "--figures", tmp_path)
     stale = run("render.py", *options, "--check", status=1)
     assert "README.md is not up to date" in stale.stderr and "rd_kodak.svg is not" in stale.stderr
     run("render.py", *options)
@@ -94,7 +94,7 @@ def test_render_writes_and_checks(results: Path, tmp_path: Path) -> None:
 def test_render_says_what_is_wrong(results: Path, tmp_path: Path, text: str, sentence: str) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(text)
-    done = run("render.py", "--readme", readme, "--results", results, "--figures", tmp_path, status=2)
+    done = run("render.py", "--pages", readme, "--results", results, "--figures", tmp_path, status=2)
     assert sentence in done.stderr
     assert readme.read_text() == text
 

@@ -159,11 +159,12 @@ class CpmTask(nn.Module):
             figures[f"ms_ssim_{index}"] = float(ms_ssim(x_hat + 128, x + 128, data_range=255.0))
         return figures
 
-    def initialize(self, path: Path) -> None:
-        """Start from a weights file instead of from random values."""
-        tensors, _ = weights.load(path)
+    def initialize(self, path: Path) -> dict[str, Any]:
+        """Start from a weights file instead of from random values; returns the metadata of the file."""
+        tensors, metadata = weights.load(path)
         for name, module in self._stored().items():
             weights.load_module(module, tensors, f"{name}.")
+        return metadata
 
     def _stored(self) -> dict[str, nn.Module]:
         return {

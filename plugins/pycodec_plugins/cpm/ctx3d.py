@@ -154,11 +154,16 @@ class Ctx3dTask(nn.Module):
             figures[f"psnr_{q:g}"] = 10 * np.log10(255**2 / F.mse_loss(x_hat, x).item())
         return figures
 
-    def initialize(self, path: Path) -> None:
-        """Start from the transform and the context network of a weights file instead of from the DCT."""
-        tensors, _ = weights.load(path)
+    def initialize(self, path: Path) -> dict[str, Any]:
+        """Start from the transform and the context network of a weights file instead of from the DCT.
+
+        Returns:
+            The metadata of the file.
+        """
+        tensors, metadata = weights.load(path)
         weights.load_module(self.transform, tensors, "transform.")
         weights.load_module(self.entropy_model.network, tensors, "network.")
+        return metadata
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
