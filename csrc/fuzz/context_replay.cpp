@@ -82,7 +82,7 @@ int main() {
       for (int32_t& b : bias3) b = random_between(-50000, 50000);
       for (int32_t& y : symbols) {
         y = head == Head::kCategorical ? random_between(0, 5)
-                                       : random_between(-4, 4) << random_between(0, 17);
+                                       : random_between(-4, 4) * (1 << random_between(0, 17));
       }
       const Biases biases{bias0, bias3};
       for (pycodec::Simd simd : pycodec::simd_available()) {

@@ -13,7 +13,9 @@ from pycodec.errors import InvalidInput
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe file by path, or by the name of one that a plugin brings (``recipes/NAME.toml`` in its package)."""
+    """A recipe file by path, or by the name of one that a plugin brings (``recipes/NAME.toml`` in its
+    package).
+    """
     path = Path(name)
     if path.suffix == ".toml":
         return path
@@ -26,14 +28,17 @@ def find_recipe(name: str) -> Path:
             found |= {Path(f.name).stem: Path(str(f)) for f in folder.iterdir() if f.name.endswith(".toml")}
     if name not in found:
         raise InvalidInput(
-            f"no recipe {name!r}: give a .toml file or one of the built-in recipes: {', '.join(sorted(found))}"
+            f"no recipe {name!r}: give a .toml file or one of the built-in recipes: "
+            f"{', '.join(sorted(found))}"
         )
     return found[name]
 
 
 @click.command()
 @click.argument("recipe")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of training photographs.")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Folder of training photographs."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run [default: runs/RECIPE].")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--init", type=click.Path(path_type=Path), help="Start from this weights file.")
@@ -60,8 +65,8 @@ def command(
 ) -> None:
     """Train the codec that RECIPE (a .toml file, or the name of a built-in recipe) describes.
 
-    The run's folder holds the checkpoint, log.jsonl, TensorBoard scalars and, at the end or when the time is over, the
-    weights file NAME.safetensors.
+    The run's folder holds the checkpoint, log.jsonl, TensorBoard scalars and, at the end or when the time is
+    over, the weights file NAME.safetensors.
     """
     import torch
 
@@ -85,7 +90,9 @@ def command(
     host = get_runtime()
     factory = host.find("codec", plan.codec).load_factory()
     if not hasattr(factory, "training_task"):
-        raise InvalidInput(f"codec {plan.codec!r} offers no training_task; its plugin cannot be trained from a recipe")
+        raise InvalidInput(
+            f"codec {plan.codec!r} offers no training_task; its plugin cannot be trained from a recipe"
+        )
     images = load_images(find_images(data))
     click.echo(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.0f} megapixels")
     torch.manual_seed(plan.seed)

@@ -82,12 +82,15 @@ class FloatContext:
     def _convolve(self, layer: int, x: np.ndarray, bias: np.ndarray) -> np.ndarray:
         depth, height, width = x.shape[1:]
         padded = np.pad(x, ((0, 0), (1, 0), (1, 1), (1, 1)))
-        weights = self.taps(layer)
-        out = np.zeros((len(weights), depth, height, width)) + bias.T[:, :, None, None]
-        for t in range(TAPS[layer]):
-            d, h, w = OFFSETS[t]
-            window = padded[:, 1 + d : 1 + d + depth, 1 + h : 1 + h + height, 1 + w : 1 + w + width]
-            out += np.tensordot(weights[:, :, t], window, 1)
+        weights = self.taps(layer).transpose(0, 2, 1).reshape(len(self.weights[layer]), -1)  # [out, tap * in]
+        out = np.empty((len(weights), depth, height, width))
+        for d in range(depth):
+            windows = [
+                padded[:, 1 + d + dd, 1 + dh : 1 + dh + height, 1 + dw : 1 + dw + width]
+                for dd, dh, dw in OFFSETS[: TAPS[layer]]
+            ]
+            sums = weights @ np.concatenate(windows).reshape(weights.shape[1], -1)
+            out[:, d] = sums.reshape(-1, height, width) + bias[d % len(bias)][:, None, None]
         return out
 
 

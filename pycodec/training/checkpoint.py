@@ -45,7 +45,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             return {key: file.get_tensor(key) for key in file.keys()}, json.loads(metadata["progress"])  # noqa: SIM118
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise WeightsMismatch(f"{path}: not a pycodec checkpoint ({error}); delete it or start without --resume") from None
+        raise WeightsMismatch(
+            f"{path}: not a pycodec checkpoint ({error}); delete it or start without --resume"
+        ) from None
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Random crops of photographs, each decided by (seed, index) alone so that a resumed run sees the same ones."""
+"""Random crops of photographs, each decided by (seed, index) alone: a resumed run sees the same ones."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ def find_images(folder: Path) -> list[Path]:
         raise InvalidInput(f"{folder}: not a folder; --data needs a folder of images")
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not files:
-        raise InvalidInput(f"{folder}: holds no image; expected files ending in {', '.join(sorted(SUFFIXES))}")
+        raise InvalidInput(
+            f"{folder}: holds no image; expected files ending in {', '.join(sorted(SUFFIXES))}"
+        )
     return files
 
 
 def load_images(files: list[Path], threads: int = 4) -> list[np.ndarray]:
-    """Decode every file to RGB [H, W, 3] uint8. All are kept in memory: decoding again at each step costs more."""
+    """Every file as RGB [H, W, 3] uint8. All stay in memory: decoding again at each step costs more."""
 
     def read(path: Path) -> np.ndarray:
         with Image.open(path) as image:
@@ -56,7 +58,9 @@ class RandomCrops(Dataset):
     ):
         self.images = [im for im in images if min(im.shape[:2]) >= crop]
         if not self.images:
-            raise InvalidInput(f"no training image is {crop} x {crop} or larger; use smaller crops or larger images")
+            raise InvalidInput(
+                f"no training image is {crop} x {crop} or larger; use smaller crops or larger images"
+            )
         self.crop, self.scale, self.native, self.seed = crop, scale, native, seed
         sides = np.array([math.sqrt(im.shape[0] * im.shape[1]) for im in self.images])
         self.cumulative = np.cumsum(sides / sides.sum())  # large images hold more distinct crops
@@ -67,7 +71,9 @@ class RandomCrops(Dataset):
     def __getitem__(self, index: int) -> torch.Tensor:
         rng = np.random.default_rng((self.seed, index))
         while True:
-            image = self.images[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.images) - 1)]
+            image = self.images[
+                min(int(np.searchsorted(self.cumulative, rng.random())), len(self.images) - 1)
+            ]
             scale = 1.0 if rng.random() < self.native else rng.uniform(*self.scale)
             side = math.ceil(self.crop / scale)
             if side <= min(image.shape[:2]):
@@ -83,12 +89,12 @@ class RandomCrops(Dataset):
 
 
 def batches(dataset: RandomCrops, batch: int, first: int, steps: int, workers: int) -> Iterator[torch.Tensor]:
-    """Batches number ``first`` .. ``first + steps - 1``: [batch, 3, crop, crop] float32 in -128..127, channels last."""
+    """Batches ``first`` .. ``first + steps - 1``: [batch, 3, crop, crop] float32 in -128..127."""
     sampler = range(first * batch, (first + steps) * batch)
     loader = DataLoader(
         dataset,
         batch_size=batch,
-        sampler=sampler,  # type: ignore[arg-type]
+        sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
         multiprocessing_context="fork" if workers else None,

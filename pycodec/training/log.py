@@ -54,7 +54,7 @@ class RunLog:
         self.writer.close()
 
     def step(self, step: int, stage: str, scalars: dict[str, float]) -> None:
-        """Count one step; every 50 steps the mean of the figures since is reported. NaN stands for "not this time"."""
+        """Count one step; every 50 steps the mean of the figures since is reported. NaN means "not now"."""
         for key, value in scalars.items():
             if not math.isnan(value):
                 self.sums[key] = self.sums.get(key, 0.0) + value

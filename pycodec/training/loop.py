@@ -44,7 +44,7 @@ def learning_rate_factor(stage: Stage, step: int) -> float:
 
 
 class WeightAverage:
-    """Exponential moving average of a module's state; early steps count more (Polyak averaging with warm-up)."""
+    """Exponential moving average of a module's state (Polyak averaging); early steps count more."""
 
     def __init__(self, module: nn.Module, decay: float):
         self.decay = decay
@@ -148,7 +148,10 @@ class Run:
         return built
 
     def train(self) -> bool:
-        """Train until the recipe or the time is over, at least one step; returns whether the recipe is finished.
+        """Train until the recipe or the time is over, at least one step.
+
+        Returns:
+            Whether the recipe is finished.
 
         Raises:
             TrainingDiverged: a loss is not finite. The last checkpoint stays.
@@ -199,8 +202,8 @@ class Run:
             losses = self.task.training_step(images, stage.name)
         if not all(bool(torch.isfinite(loss)) for loss in losses.by_optimizer.values()):
             raise TrainingDiverged(
-                f"the loss is not finite at step {self.step} (stage {stage.name!r}); the last good checkpoint is "
-                f"{self.path}: lower the learning rate and go on with --resume"
+                f"the loss is not finite at step {self.step} (stage {stage.name!r}); the last good "
+                f"checkpoint is {self.path}: lower the learning rate and go on with --resume"
             )
         factor = learning_rate_factor(stage, inner)
         last = len(losses.by_optimizer) - 1
@@ -242,9 +245,7 @@ class Run:
             "cpu_seconds": self.cpu_seconds,
             "stage": self.stage_index,
         }
-        save_checkpoint(
-            self.path, self.task.state_dict(), self.average.state, self.optimizers, progress
-        )
+        save_checkpoint(self.path, self.task.state_dict(), self.average.state, self.optimizers, progress)
 
     def export(self, path: Path, metadata: dict[str, Any]) -> None:
         """Write the weights of the averaged model; integer tables are calibrated on training images."""

@@ -73,7 +73,7 @@ class Recipe:
         return sum(stage.steps for stage in self.stages)
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
-        """The stage that ``step`` (0-based, over the whole run) belongs to, and its index inside that stage."""
+        """The stage that ``step`` (from 0, over the whole run) belongs to, and its index inside it."""
         for stage in self.stages:
             if step < stage.steps:
                 return stage, step
@@ -84,9 +84,7 @@ class Recipe:
 def _build(cls: type, table: Mapping[str, Any], where: str) -> Any:
     known = {f.name for f in fields(cls)}
     if unknown := sorted(set(table) - known):
-        raise InvalidInput(
-            f"{where}: unknown key {unknown[0]!r}; expected one of {', '.join(sorted(known))}"
-        )
+        raise InvalidInput(f"{where}: unknown key {unknown[0]!r}; expected one of {', '.join(sorted(known))}")
     try:
         return cls(**table)
     except TypeError as error:
@@ -116,7 +114,9 @@ def load_recipe(path: Path) -> Recipe:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise InvalidInput(f"{path}: no such recipe; give a .toml file or the name of a built-in recipe") from None
+        raise InvalidInput(
+            f"{path}: no such recipe; give a .toml file or the name of a built-in recipe"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{path}: not valid TOML: {error}") from None
     return parse_recipe(table, str(path))

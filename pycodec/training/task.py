@@ -30,7 +30,7 @@ class TrainingTask(Protocol):
         """Start from a weights file; returns its metadata."""
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
-        """Parameter groups of each optimiser that ``stage`` steps; "ratio" scales the recipe's learning rate."""
+        """Groups of each optimiser that ``stage`` steps; "ratio" scales the recipe's learning rate."""
 
     def training_step(self, images: Tensor, stage: str) -> Losses:
         """Losses of ``images`` [N, 3, H, W] in -128..127; runs under autocast."""
@@ -39,7 +39,9 @@ class TrainingTask(Protocol):
         """Figures of one image (H, W, 3) uint8: bpp by the float model, psnr, ms_ssim, keyed by quality."""
 
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the weights file of the codec: transforms, and integer tables made from the float entropy model."""
+        """Write the weights file of the codec: transforms, and integer tables made from the float entropy
+        model.
+        """
 
 
 def as_batch(image: np.ndarray) -> Tensor:

@@ -75,7 +75,7 @@ def test_other_widths_and_alphabets(head, k, outputs, simd):
 @pytest.mark.parametrize("head", HEADS)
 def test_large_volume_uses_substreams_and_lanes(head):
     """Several substreams and lanes; the reference, which has neither threads nor SIMD, reads and writes the same."""
-    shape = (4, 80, 96)
+    shape = (4, 48, 64)
     model, symbols = seeded_model(head), seeded_symbols(head, shape)
     data = model.encode(symbols)
     assert data[0] & 15 >= 1
@@ -154,7 +154,7 @@ def test_damage_is_found_out(head, threads, simd):
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_damage_names_its_substream(threads):
-    shape = (4, 80, 96)
+    shape = (4, 48, 64)
     model, symbols = seeded_model("parametric"), seeded_symbols("parametric", shape)
     data = model.encode(symbols)
     broken = bytearray(data)

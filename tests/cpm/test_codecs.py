@@ -72,7 +72,9 @@ def photographs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photographs")
     rng = np.random.default_rng(5)
     for i in range(6):
-        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((96, 80), Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize(
+            (96, 80), Image.Resampling.BICUBIC
+        )
         noisy = np.asarray(coarse).astype(int) + rng.integers(-8, 9, (80, 96, 3))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
     return folder
@@ -90,7 +92,9 @@ def trained(request, photographs, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "recipe.toml").write_text(RECIPES[request.param])
     run = folder / "run"
-    invoke("train", folder / "recipe.toml", "--data", photographs, "--out", run, "--holdout", 1, "--threads", 1)
+    invoke(
+        "train", folder / "recipe.toml", "--data", photographs, "--out", run, "--holdout", 1, "--threads", 1
+    )
     return request.param, run / "recipe.safetensors"
 
 
@@ -119,14 +123,18 @@ def test_integer_rate_is_near_the_float_rate(trained, photographs):
         volume = torch.from_numpy(symbols)[None].long()
         value = codec.quantizer.dequantize(symbols)
         with torch.no_grad():
-            bits = codec.entropy_model.bits(volume if name == "cpm" else value, value, torch.tensor([quality]))
+            bits = codec.entropy_model.bits(
+                volume if name == "cpm" else value, value, torch.tensor([quality])
+            )
         assert integers <= 1.005 * float(bits.sum()) + 32
 
 
 def test_weights_of_another_run_are_refused(trained, photographs, tmp_path):
     name, weights = trained
     (tmp_path / "recipe.toml").write_text(RECIPES[name].replace("codec =", "seed = 7\ncodec ="))
-    invoke("train", tmp_path / "recipe.toml", "--data", photographs, "--out", tmp_path / "run", "--threads", 1)
+    invoke(
+        "train", tmp_path / "recipe.toml", "--data", photographs, "--out", tmp_path / "run", "--threads", 1
+    )
     data = pycodec.load(name, weights_file=weights).compress(photographs / "1.png")
     with pytest.raises(WeightsMismatch, match="weights"):
         pycodec.load(name, weights_file=tmp_path / "run" / "recipe.safetensors").decompress(data)
@@ -140,7 +148,9 @@ def test_a_run_starts_from_weights(trained, photographs, tmp_path):
         "train", tmp_path / "recipe.toml", "--data", photographs, "--out", tmp_path / "run", "--threads", 1,
         "--init", weights, "--first-stage", last, "--steps", 1,
     )  # fmt: skip
-    before, after = (pycodec.load(name, weights_file=w) for w in (weights, tmp_path / "run" / "recipe.safetensors"))
+    before, after = (
+        pycodec.load(name, weights_file=w) for w in (weights, tmp_path / "run" / "recipe.safetensors")
+    )
     for a, b in zip(before.transform.parameters(), after.transform.parameters(), strict=True):
         assert torch.equal(a, b)
 

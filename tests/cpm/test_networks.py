@@ -20,7 +20,9 @@ def macs_per_pixel(module, call, pixels):
         total += conv.weight.numel() * positions[0, 0].numel()
 
     handles = [
-        m.register_forward_hook(count) for m in module.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
+        m.register_forward_hook(count)
+        for m in module.modules()
+        if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
     ]
     call()
     for handle in handles:
@@ -44,7 +46,8 @@ def test_training_starts_at_a_plain_dct(image):
     assert torch.allclose(transform.synthesis(y, quality), image, atol=0.01)  # orthonormal and complete
     step = float(transform.log_step(quality)[0, 0].exp())
     assert y[0, 0, 0, 0] * step == pytest.approx(
-        8 * float((image[0, :, :8, :8] * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0).mean()), abs=0.01
+        8 * float((image[0, :, :8, :8] * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0).mean()),
+        abs=0.01,
     )
 
 
@@ -97,7 +100,7 @@ def test_context_network_sees_only_the_past():
     nn.init.normal_(net.layers[3].weight)
     x, quality = torch.randn(1, planes, height, width, requires_grad=True), torch.tensor([1.5])
     for position in ((0, 0, 0), (1, 2, 3), (2, 4, 5), (2, 0, 2)):
-        (gradient,) = torch.autograd.grad(net(x, quality)[0, :, *position].sum(), x)
+        (gradient,) = torch.autograd.grad(net(x, quality)[(0, slice(None), *position)].sum(), x)
         flat = gradient.abs().flatten()
         index = (position[0] * height + position[1]) * width + position[2]
         assert bool((flat[index:] == 0).all())

@@ -13,7 +13,9 @@ from pycodec_plugins.cpm.rounding import IntegerRounding
 def centers():
     torch.manual_seed(0)
     quantizer = LearnedCenters(6)
-    quantizer.centers.data = torch.tensor([-1.5, 0.2, 3.0, -0.4, 1.1, 2.0])  # unsorted, as training leaves them
+    quantizer.centers.data = torch.tensor(
+        [-1.5, 0.2, 3.0, -0.4, 1.1, 2.0]
+    )  # unsorted, as training leaves them
     return quantizer
 
 
@@ -42,7 +44,9 @@ def test_symbols_come_back_as_centers(centers):
     z = torch.randn(1, 4, 5, 6)
     symbols = centers.quantize(z)
     assert symbols.dtype == np.int32 and symbols.shape == (4, 5, 6)
-    assert torch.equal(centers.dequantize(symbols)[0], centers.centers.detach()[torch.from_numpy(symbols).long()])
+    assert torch.equal(
+        centers.dequantize(symbols)[0], centers.centers.detach()[torch.from_numpy(symbols).long()]
+    )
 
 
 def test_rounding_round_trip_and_gradient():

@@ -36,7 +36,12 @@ class ToyTask(nn.Module):
         self.bad_step, self.steps = bad_step, 0
 
     def parameter_groups(self, stage):
-        return {"model": [{"params": list(self.layer.parameters())}, {"params": self.norm.parameters(), "ratio": 2.0}]}
+        return {
+            "model": [
+                {"params": list(self.layer.parameters())},
+                {"params": self.norm.parameters(), "ratio": 2.0},
+            ]
+        }
 
     def training_step(self, images, stage):
         self.steps += 1

@@ -1,4 +1,6 @@
-"""``pycodec ablation``: how much each kind of context saves on one and the same latent (Mentzer et al. 2018, Table 1)."""
+"""``pycodec ablation``: how much each kind of context saves on one and the same latent (Mentzer et al. 2018,
+Table 1).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from pycodec.training.data import find_images
 
 
 def count_pairs(volumes: list[np.ndarray], symbols: int) -> np.ndarray:
-    """Counts [previous, current] of neighbours in raster order over ``volumes`` (planes, h, w), each pair once more.
+    """Counts [previous, current] of neighbours in raster order over ``volumes`` (planes, h, w), each pair
+    once more.
 
     The extra one per pair keeps every probability above zero.
     """
@@ -45,9 +48,13 @@ def first_order_bits(volume: np.ndarray, counts: np.ndarray) -> float:
 
 @click.command()
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of images to measure.")
-@click.option("--train", required=True, type=click.Path(path_type=Path), help="Folder the histograms are counted on.")
+@click.option(
+    "--train", required=True, type=click.Path(path_type=Path), help="Folder the histograms are counted on."
+)
 @click.option("--train-images", type=int, default=50, show_default=True, help="How many of them.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights of cpm [default: those that come with it].")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="Weights of cpm [default: those that come with it]."
+)
 @click.option("--quality", type=float, help="Importance map [default: the highest].")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the figures to this JSON file.")
 def command(
@@ -67,7 +74,9 @@ def command(
     files = find_images(train)
     files = files[:: max(1, len(files) // train_images)][:train_images]
     counts = count_pairs([codec.symbols(file, quality) for file in files], symbols)
-    rates: dict[str, list[float]] = {name: [] for name in ("uniform", "zeroth order", "first order", "3D model")}
+    rates: dict[str, list[float]] = {
+        name: [] for name in ("uniform", "zeroth order", "first order", "3D model")
+    }
     images = find_images(data)
     step = codec.quality_step(quality)
     for file in images:
@@ -81,7 +90,9 @@ def command(
         ):
             rates[name].append(bits / (width * height))
     means = {name: float(np.mean(values)) for name, values in rates.items()}
-    table = Table("context model", "bpp", "against uniform", title=f"cpm, quality {quality:g}, {len(images)} images")
+    table = Table(
+        "context model", "bpp", "against uniform", title=f"cpm, quality {quality:g}, {len(images)} images"
+    )
     for name, bpp in means.items():
         table.add_row(name, f"{bpp:.3f}", f"{100 * (bpp / means['uniform'] - 1):+.1f} %")
     Console().print(table)

@@ -111,10 +111,11 @@ class ResidualAutoencoder(nn.Module):
         return z * ceil_identity(mask), mask
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Masked latent of images ``x`` [N, 3, H, W] in -128..127; quality [N] is rounded to the nearest map."""
+        """Masked latent of images ``x`` [N, 3, H, W] in -128..127; quality [N] names the nearest map."""
         return self.masked_analysis(x, quality)[0]
 
     def synthesis(self, z: Tensor, quality: Tensor) -> Tensor:
-        """Images [N, 3, 8 H, 8 W] in -128..127 (not clipped) of quantised latents; one decoder serves all qualities."""
+        """Images [N, 3, 8 H, 8 W] in -128..127 (not clipped) of quantised latents; one decoder serves all
+        qualities.
+        """
         return self.decoder(z).float() * self.std + self.mean
-

@@ -25,7 +25,9 @@ class LearnedCenters(nn.Module):
         return {"count": self.count, "sigma": self.sigma, "span": self.span}
 
     def assign(self, z: Tensor) -> Tensor:
-        """Index of the nearest centre (eq. 2) of every value of ``z``, int64, same shape; ties go to the lower index."""
+        """Index of the nearest centre (eq. 2) of every value of ``z``, int64, same shape; ties go to the
+        lower index.
+        """
         return (z[..., None] - self.centers).abs().argmin(-1)
 
     def surrogate(self, z: Tensor) -> tuple[Tensor, Tensor]:

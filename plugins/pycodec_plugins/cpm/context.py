@@ -15,9 +15,10 @@ from .quality import QualityTable
 class MaskedConv3d(nn.Module):
     """Causal 3x3x3 convolution over (depth, height, width) in raster order; "same" zero padding.
 
-    Only the taps of the past are parameters: nine of the previous plane; of the current plane three above, one left and,
-    with ``include_center``, the centre. Computed as one 2D convolution per slice, planes as batch: ``torch`` has no fast
-    3D path on CPUs.
+    Only the taps of the past are parameters: nine of the previous plane; of the current plane three above,
+        one left and,
+    with ``include_center``, the centre. Computed as one 2D convolution per slice, planes as batch: ``torch``
+    has no fast 3D path on CPUs.
 
     Args:
         inputs, outputs: channels.
@@ -26,7 +27,9 @@ class MaskedConv3d(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, include_center: bool):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, 2, 3, 3))  # [out, in, plane d - 1 and d, 3, 3]
+        self.weight = nn.Parameter(
+            torch.empty(outputs, inputs, 2, 3, 3)
+        )  # [out, in, plane d - 1 and d, 3, 3]
         self.bias = nn.Parameter(torch.zeros(outputs))
         mask = torch.ones(2, 3, 3)
         mask[1, 1, 1 + include_center :] = 0
@@ -51,8 +54,8 @@ class ContextNetwork(nn.Module):
         planes: depth of the volume.
         outputs: values per symbol.
         width: k, 24 in the paper.
-        qualities: rows of the biases that each plane has of its own in the first and the last layer, linear between
-            whole qualities; 0 for the paper's network, which has none.
+        qualities: rows of the biases that each plane has of its own in the first and the last layer, linear
+            between whole qualities; 0 for the paper's network, which has none.
     """
 
     def __init__(self, planes: int, outputs: int, width: int = 24, qualities: int = 8):
@@ -94,5 +97,7 @@ class ContextNetwork(nn.Module):
         return a, b, c, o
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Outputs [N, outputs, planes, H, W] for network inputs ``x`` [N, planes, H, W]; causal in raster order."""
+        """Outputs [N, outputs, planes, H, W] for network inputs ``x`` [N, planes, H, W]; causal in raster
+        order.
+        """
         return self.activations(x, quality)[3].unflatten(0, x.shape[:2]).transpose(1, 2)

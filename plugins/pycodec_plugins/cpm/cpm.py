@@ -25,12 +25,12 @@ WEIGHTS = Path(__file__).parent / "weights" / "cpm.safetensors"
 
 
 def parts(config: Mapping[str, Any]) -> tuple[ResidualAutoencoder, LearnedCenters, CategoricalContext]:
-    """Untrained components; ``config`` holds "transform", "quantizer" and "entropy_model" tables of arguments."""
+    """Untrained components; ``config`` holds "transform", "quantizer" and "entropy_model" tables of
+    arguments.
+    """
     transform = ResidualAutoencoder(**config.get("transform", {}))
     quantizer = LearnedCenters(**config.get("quantizer", {}))
-    entropy_model = CategoricalContext(
-        transform.channels, quantizer.count, **config.get("entropy_model", {})
-    )
+    entropy_model = CategoricalContext(transform.channels, quantizer.count, **config.get("entropy_model", {}))
     return transform, quantizer, entropy_model
 
 
@@ -63,19 +63,23 @@ create.training_task = training_task  # type: ignore[attr-defined]
 
 
 class CpmTask(nn.Module):
-    """Concurrent training of section 3.3: the autoencoder and the context model, each with its own loss and optimiser.
+    """Concurrent training of section 3.3: the autoencoder and the context model, each with its own loss and
+    optimiser.
 
-    Autoencoder, centres: d(x, x_hat) + max(beta t_i, beta MC), MC the masked coding cost (eq. 19) in bits per symbol, t_i
-    the target of the importance map drawn for the batch ("rate clipping", section 4; t_i = i / maps * t). Context model:
-    the coding cost C (eq. 13). The gradient of MC reaches the encoder through the context model, by the soft
-    assignment, and through the mask.
+    Autoencoder, centres: d(x, x_hat) + max(beta t_i, beta MC), MC the masked coding cost (eq. 19) in bits per
+        symbol, t_i
+    the target of the importance map drawn for the batch ("rate clipping", section 4; t_i = i / maps * t).
+    Context model: the coding cost C (eq. 13). The gradient of MC reaches the encoder through the context
+    model, by the soft assignment, and through the mask.
 
     Args:
         config: of the codec's components.
         target_bpp: t, the rate of the highest map.
-        beta: weight of the rate (500 / 50 in the authors' code: per bit per symbol, against ``distortion`` below).
+        beta: weight of the rate (500 / 50 in the authors' code: per bit per symbol, against ``distortion``
+            below).
         distortion: "ms_ssim", 100 (1 - MS-SSIM), or "mse" on the 0..255 scale.
-        regularization: weight of the L2 norm of the convolutions, and ``center_regularization`` of the centres.
+        regularization: weight of the L2 norm of the convolutions, and ``center_regularization`` of the
+            centres.
     """
 
     def __init__(
@@ -96,7 +100,9 @@ class CpmTask(nn.Module):
         self.regularization, self.center_regularization = regularization, center_regularization
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
-        """Stages: "concurrent" as in the paper; "autoencoder" without a rate and "context" on it, for the ablation."""
+        """Stages: "concurrent" as in the paper; "autoencoder" without a rate and "context" on it, for the
+        ablation.
+        """
         autoencoder = [{"params": [*self.transform.parameters(), *self.quantizer.parameters()]}]
         context = [{"params": list(self.entropy_model.network.parameters())}]
         return {
@@ -175,7 +181,9 @@ class CpmTask(nn.Module):
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the codec's weights: transforms, centres, float context network (to train on), integer tables."""
+        """Write the codec's weights: transforms, centres, float context network (to train on), integer
+        tables.
+        """
         tensors = {
             f"{prefix}.{key}": value.cpu().numpy()
             for prefix, module in self._stored().items()

@@ -1,4 +1,4 @@
-"""ctx3d, the default codec: residual DCT transform, integer latents, 3D context model with the parametric head."""
+"""ctx3d, the default codec: residual DCT transform, integer latents, parametric 3D context model."""
 
 from __future__ import annotations
 
@@ -75,15 +75,16 @@ class FactorizedPrior(nn.Module):
 class Ctx3dTask(nn.Module):
     """Rate-distortion training over all qualities at once.
 
-    Stages: "transform" (against a factorized prior), "context" (the context model on fixed latents), "joint" (both; the
-    transform learns to rely on the context model).
+    Stages: "transform" (against a factorized prior), "context" (the context model on fixed latents), and
+    "joint" (both; the transform learns to rely on the context model).
 
-    Every crop draws its quality q, half of the time a whole one; its loss is (bpp + lambda(q) MSE) lambda(q)^-1/2 up to
-    a constant, so that every rate weighs alike.
+    Every crop draws its quality q, half of the time a whole one; its loss is (bpp + lambda(q) MSE)
+    lambda(q)^-1/2 up to a constant, so that every rate weighs alike.
 
     Args:
         config: of the codec's components.
-        lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality; geometric between.
+        lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality; geometric
+            between.
     """
 
     def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = (0.0006, 0.15)):
@@ -132,9 +133,7 @@ class Ctx3dTask(nn.Module):
         mse = (self.transform.synthesis(rounded, quality) - images).square().mean((1, 2, 3))
         psnr = 10 * torch.log10(255**2 / mse.detach()).mean()
         loss = ((bpp + lam * mse) * weight).mean()
-        return Losses(
-            {"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": psnr.item()}
-        )
+        return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": psnr.item()})
 
     def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
         figures = {}
@@ -167,7 +166,7 @@ class Ctx3dTask(nn.Module):
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the codec's weights: half-precision transforms, the float context network (to train on), integer tables."""
+        """Write the weights: transforms in half precision, float context network (to train on), integers."""
         stored = {"transform": self.transform, "network": self.entropy_model.network}
         tensors = {
             f"{prefix}.{key}": value.half().cpu().numpy()

@@ -10,9 +10,7 @@ from torch import Tensor
 BLOCK = 8
 
 # ITU-R BT.601 full range, as in JFIF.
-RGB_TO_YCBCR = torch.tensor(
-    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-)
+RGB_TO_YCBCR = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 
 
 def zigzag(block: int = BLOCK) -> list[int]:
@@ -21,7 +19,9 @@ def zigzag(block: int = BLOCK) -> list[int]:
 
 
 def dct_basis(block: int = BLOCK) -> Tensor:
-    """Orthonormal 2D DCT-II basis, [block * block, block, block], row-major in (vertical, horizontal) frequency."""
+    """Orthonormal 2D DCT-II basis, [block * block, block, block], row-major in (vertical, horizontal)
+    frequency.
+    """
     k = torch.arange(block, dtype=torch.float64)
     rows = torch.cos(math.pi * (2 * k[None] + 1) * k[:, None] / (2 * block)) * math.sqrt(2 / block)
     rows[0] /= math.sqrt(2)

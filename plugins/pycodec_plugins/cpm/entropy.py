@@ -46,7 +46,7 @@ class ContextEntropyModel(nn.Module):
     def _coder(self) -> ContextModel:
         if self.integer is None:
             raise MissingWeights(
-                "this entropy model has no integer tables yet: train and export it, or load weights that hold them"
+                "this entropy model has no integer tables yet; export it, or load weights that hold them"
             )
         return self.integer
 
@@ -69,8 +69,8 @@ class ContextEntropyModel(nn.Module):
         """Make the integer model from the float network.
 
         Args:
-            calibration: (symbols (planes, h, w), quality) of images; the largest activations seen on them set the
-                scales. Values beyond are clamped, which costs rate on such an image and nothing else.
+            calibration: (symbols (planes, h, w), quality) of images; the largest activations seen on them set
+                the scales. Values beyond are clamped, which costs rate on such an image and nothing else.
         """
         ranges = ActivationRanges()
         for symbols, quality in calibration:
@@ -106,10 +106,10 @@ class ContextEntropyModel(nn.Module):
         return {prefix + name: array for name, array in self._coder().arrays().items()}
 
     def load_integer_tensors(self, tensors: Mapping[str, np.ndarray], prefix: str) -> None:
-        """Code with the arrays under ``prefix`` from now on; raises InvalidInput if they are not a valid model."""
-        arrays = {
-            name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)
-        }
+        """Code with the arrays under ``prefix`` from now on; raises InvalidInput if they are not a valid
+        model.
+        """
+        arrays = {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
         self.integer = ContextModel(arrays, head=self.head)
 
 
@@ -185,7 +185,7 @@ class CategoricalContext(ContextEntropyModel):
         return self.centers.double().numpy()
 
     def bits(self, symbols: Tensor, context: Tensor, quality: Tensor) -> Tensor:
-        """Cross entropy (eq. 7) in bits of ``symbols`` [N, planes, H, W], given quantised values ``context``."""
+        """Cross entropy (eq. 7) in bits of ``symbols`` [N, planes, H, W], given their values ``context``."""
         logits = self.network(context, quality)
         return F.cross_entropy(logits, symbols, reduction="none") / math.log(2)
 

@@ -1,4 +1,6 @@
-"""Registers the cpm family: transforms, quantisers, entropy models, the codecs cpm and ctx3d, the ablation command."""
+"""Registers the cpm family: transforms, quantisers, entropy models, the codecs cpm and ctx3d, the ablation
+command.
+"""
 
 from __future__ import annotations
 
@@ -59,4 +61,6 @@ def pycodec_register_codecs(register):
 
 
 def pycodec_register_commands(cli):
-    cli.lazy_command("ablation", f"{HERE}.ablation:command", "Rate of cpm under simpler context models (Table 1).")
+    cli.lazy_command(
+        "ablation", f"{HERE}.ablation:command", "Rate of cpm under simpler context models (Table 1)."
+    )

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from .dct import BLOCK, dct_kernels
 from .quality import QualityTable
 
-
 STRIP = 4096  # positions whose hidden layer is computed at once
 
 
 class PartialBlock(nn.Module):
     """3x3 convolution on a quarter of the channels, then a two-layer pointwise network; residual.
 
-    A partial convolution (Chen et al. 2023, FasterNet) costs a sixteenth of a full one. The quality enters as a bias of
-    the hidden layer, so that each rate selects its own features.
+    A partial convolution (Chen et al. 2023, FasterNet) costs a sixteenth of a full one. The quality enters as
+    a bias of the hidden layer, so that each rate selects its own features.
     """
 
     def __init__(self, channels: int, qualities: int):
@@ -36,7 +35,8 @@ class PartialBlock(nn.Module):
         return x + self.project(F.relu(hidden))
 
     def _forward_in_strips(self, x: Tensor, quality: Tensor) -> Tensor:
-        """The same for one large image on a CPU: the hidden layer exists for a strip at a time and stays in the cache.
+        """The same for one large image on a CPU: the hidden layer exists for a strip at a time and stays in
+        the cache.
 
         Overwrites ``x`` where its memory format allows it.
         """
@@ -44,7 +44,9 @@ class PartialBlock(nn.Module):
         y = x.clone(memory_format=torch.channels_last)
         y[:, : self.part] = self.spatial(x[:, : self.part])
         channels = x.shape[1]
-        inputs, outputs = (t.permute(0, 2, 3, 1).reshape(-1, channels) for t in (y, x))  # views [positions, channels]
+        inputs, outputs = (
+            t.permute(0, 2, 3, 1).reshape(-1, channels) for t in (y, x)
+        )  # views [positions, channels]
         expand, project = self.expand.weight[:, :, 0, 0].t(), self.project.weight[:, :, 0, 0].t()
         bias = self.bias(quality)
         outputs += self.project.bias
@@ -66,10 +68,12 @@ class Stack(nn.Sequential):
 class ResidualDCT(nn.Module):
     """Analysis and synthesis transforms of stride 8 that start as the YCbCr block DCT.
 
-        x --+-- learnable DCT --- x gain(q) --+-- y        y --+-- x step(q) --- learnable inverse DCT --+-- x_hat
+        x --+-- learnable DCT --- x gain(q) --+-- y        y --+-- x step(q) --- learnable inverse DCT --+--
+        x_hat
             +-- residual network (last = 0) --+                +-- x step(q) --- residual network --------+
 
-    Latents leave ``analysis`` in units of quantisation steps, so that rounding them is the quantiser. At initialisation
+    Latents leave ``analysis`` in units of quantisation steps, so that rounding them is the quantiser. At
+    initialisation
     the residual networks give zero: training starts at the rate and quality of a plain DCT codec.
 
     Args:
@@ -108,7 +112,9 @@ class ResidualDCT(nn.Module):
         analysis, synthesis = dct_kernels(luma, chroma)
         self.analysis_dct, self.synthesis_dct = nn.Parameter(analysis), nn.Parameter(synthesis)
         ramp = torch.linspace(0, 1, qualities)[:, None]
-        log_step = torch.lerp(torch.tensor(steps[0]).log(), torch.tensor(steps[1]).log(), ramp).repeat(1, planes)
+        log_step = torch.lerp(torch.tensor(steps[0]).log(), torch.tensor(steps[1]).log(), ramp).repeat(
+            1, planes
+        )
         self.log_gain, self.log_step = QualityTable(-log_step), QualityTable(log_step)
 
         def blocks(channels: int, count: int) -> list[nn.Module]:
@@ -154,7 +160,7 @@ class ResidualDCT(nn.Module):
             return (F.conv2d(x.float(), self.analysis_dct, stride=BLOCK) + residual) * gain
 
     def synthesis(self, y: Tensor, quality: Tensor) -> Tensor:
-        """Images [N, 3, 8 H, 8 W] in -128..127 (not clipped) of latents ``y`` [N, channels, H, W] in steps."""
+        """Images [N, 3, 8 H, 8 W], not clipped, of latents ``y`` [N, channels, H, W] in steps."""
         with torch.autocast(y.device.type, enabled=False):
             coefficients = y.float() * self.log_step(quality).exp()[:, :, None, None]
             base = F.conv_transpose2d(coefficients, self.synthesis_dct, stride=BLOCK)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 
 class IntegerRounding(nn.Module):
-    """Rounds to the nearest integer; in training the decoder sees rounded values with a straight-through gradient, the
-    rate sees uniform noise (Ballé et al. 2017), as HiFiC and its successors do.
+    """Rounds to the nearest integer; in training the decoder sees rounded values with a straight-through
+    gradient, the rate sees uniform noise (Ballé et al. 2017), as HiFiC and its successors do.
     """
 
     limit = 1 << 20  # symbols lie in -limit..limit, the range of the context coder
@@ -21,7 +21,9 @@ class IntegerRounding(nn.Module):
         return {}
 
     def surrogate(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """``(rounded, noisy)``: for the decoder with straight-through gradient, for the rate with additive noise."""
+        """``(rounded, noisy)``: for the decoder with straight-through gradient, for the rate with additive
+        noise.
+        """
         y = y.float()
         return y + (y.round() - y).detach(), y + torch.rand_like(y) - 0.5
 
