@@ -131,6 +131,10 @@ def verify_table(document: dict[str, Any]) -> str:
         f"{document['excess_percent']:.2f} % over the ideal code length; "
         f"SIMD levels {', '.join(document['simd_levels'])}."
     )
+    if document["integer_loss_percent"] is not None:
+        text += (
+            f" The integer tables cost {document['integer_loss_percent']:+.2f} % against the float network."
+        )
     return markdown(["check", "passed"], rows) + caption(text, document["environment"])
 
 

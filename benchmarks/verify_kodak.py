@@ -5,6 +5,8 @@ For every image and quality:
   length          the file is at most 1 % + 300 bits longer than the ideal code length of the integer tables
   symbols         the payload decodes to the encoder's symbols on 1 and on 2 threads, at every SIMD level
   bytes           a second run, and other processes at every SIMD level, write the same file
+Over all of them, where the codec has a float twin of its integer context model:
+  integer loss    the integer tables cost at most 0.5 % more than the float network
 Exit status 1 when any of it fails.
 """
 
@@ -28,6 +30,7 @@ from pycodec.native import native
 
 DEFAULT_LEVEL = "default"
 CHECKS = ("reconstruction", "length", "symbols", "bytes")
+LARGEST_INTEGER_LOSS_PERCENT = 0.5
 
 
 def sha256(data: bytes) -> str:
@@ -53,11 +56,14 @@ def check(codec: Any, pixels: np.ndarray, quality: float) -> dict[str, Any]:
     data = codec.compress(pixels, quality=quality)
     symbols = codec.symbols(pixels, quality)
     wanted = symbols_sha256(symbols)
-    ideal = codec.entropy_model.code_length_bits(symbols, codec.quality_step(quality))
+    step = codec.quality_step(quality)
+    ideal = codec.entropy_model.code_length_bits(symbols, step)
+    float_length = getattr(codec.entropy_model, "float_code_length_bits", None)
     restored = np.asarray(codec.decompress(data))
     return {
         "file_bytes": len(data),
         "ideal_bits": float(ideal),
+        "float_bits": float_length(symbols, step) if float_length else None,
         "file": sha256(data),
         "symbols_sha256": wanted,
         "reconstruction": bool(np.array_equal(restored, codec.reconstruct(pixels, quality))),
@@ -133,6 +139,10 @@ def main() -> int:
 
     summary = {name: sum(result[name] for result in results) for name in CHECKS}
     excess = [8 * r["file_bytes"] - r["ideal_bits"] for r in results]
+    ideal_bits = sum(r["ideal_bits"] for r in results)
+    integer_loss = None
+    if all(r["float_bits"] is not None for r in results):
+        integer_loss = 100 * (ideal_bits / sum(r["float_bits"] for r in results) - 1)
     document = {
         "environment": common.environment(),
         "codec": arguments.codec,
@@ -142,7 +152,8 @@ def main() -> int:
         "cases": len(results),
         "passed": summary,
         "excess_bits": {"mean": float(np.mean(excess)), "largest": float(np.max(excess))},
-        "excess_percent": 100 * float(np.sum(excess)) / sum(r["ideal_bits"] for r in results),
+        "excess_percent": 100 * float(np.sum(excess)) / ideal_bits,
+        "integer_loss_percent": integer_loss,
         "results": results,
     }
     common.write_json(arguments.out, document)
@@ -159,7 +170,11 @@ def main() -> int:
         failed = [name for name in CHECKS if not result[name]]
         if failed:
             print(f"FAILED {result['image']} at quality {result['quality']:g}: {', '.join(failed)}")
-    return 0 if all(count == len(results) for count in summary.values()) else 1
+    tight = True
+    if integer_loss is not None:
+        tight = integer_loss <= LARGEST_INTEGER_LOSS_PERCENT
+        print(f"{'' if tight else 'FAILED '}integers cost {integer_loss:+.3f} % against the float network")
+    return 0 if tight and all(count == len(results) for count in summary.values()) else 1
 
 
 if __name__ == "__main__":

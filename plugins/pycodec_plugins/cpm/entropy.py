@@ -64,6 +64,15 @@ class ContextEntropyModel(nn.Module):
         """Ideal code length under the integer tables, in bits."""
         return self._coder().code_length_bits(symbols, quality_step)
 
+    def float_code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
+        """Code length under the float network, in bits: what exporting to integers is measured against."""
+        volume = torch.from_numpy(np.ascontiguousarray(symbols, np.int64))[None]
+        with torch.inference_mode():
+            return self._bits_of_symbols(volume, torch.tensor([quality_step / 16])).double().sum().item()
+
+    def _bits_of_symbols(self, symbols: Tensor, quality: Tensor) -> Tensor:
+        raise NotImplementedError
+
     @torch.no_grad()
     def export(self, calibration: Iterable[tuple[np.ndarray, float]]) -> None:
         """Make the integer model from the float network.
@@ -154,6 +163,9 @@ class ParametricContext(ContextEntropyModel):
         outputs = self.network(self.network_input(context), quality)
         return logistic_bits(values, outputs[:, 0], outputs[:, 1])
 
+    def _bits_of_symbols(self, symbols: Tensor, quality: Tensor) -> Tensor:
+        return self.bits(symbols.float(), symbols.float(), quality)
+
 
 class CategoricalContext(ContextEntropyModel):
     """Symbols of a small alphabet: the network gives the logits of L learned centres (eq. 6).
@@ -188,6 +200,9 @@ class CategoricalContext(ContextEntropyModel):
         """Cross entropy (eq. 7) in bits of ``symbols`` [N, planes, H, W], given their values ``context``."""
         logits = self.network(context, quality)
         return F.cross_entropy(logits, symbols, reduction="none") / math.log(2)
+
+    def _bits_of_symbols(self, symbols: Tensor, quality: Tensor) -> Tensor:
+        return self.bits(symbols, self.network_input(symbols), quality)
 
 
 def logistic_bits(values: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
