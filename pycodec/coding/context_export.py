@@ -16,19 +16,20 @@ import numpy as np
 from ..errors import InvalidInput
 from .context import (
     FRACTIONS,
-    MAX_EXP,
-    SCALES,
     TAPS,
-    TOTAL,
     ContextModel,
 )
 from .context_reference import OFFSETS
-
-SCALE_MIN, SCALE_MAX = 0.05, 64.0
-"""The logistic's scale s is clamped to this range; 64 scales lie on it evenly in log s."""
-LOG_SCALE_STEP = float(np.log(SCALE_MAX / SCALE_MIN)) / (SCALES - 1)
-LOGIT_UNIT = 1 / 64
-"""Nats in one unit of an integer logit (rule 4)."""
+from .context_tables import (
+    LOG_SCALE_STEP,
+    LOGIT_UNIT,
+    SCALE_MAX,
+    SCALE_MIN,
+    exp_table,
+    integer_tables,
+    logistic_masses,
+    sigmoid,
+)
 
 
 @dataclass
@@ -156,7 +157,7 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
             f"multiplier{index}": layer.multiplier,
         }
     if head == "parametric":
-        arrays["table_radius"], arrays["table_frequencies"] = logistic_tables()
+        arrays["table_radius"], arrays["table_frequencies"] = integer_tables(logistic_masses())
     else:
         arrays["exp_table"] = exp_table()
     return ContextModel(arrays, head).arrays()
@@ -237,64 +238,11 @@ def _round_weights(weights: np.ndarray) -> np.ndarray:  # [out, in, taps]
     return out
 
 
-def exp_table() -> np.ndarray:
-    """exp(-i / 64), 4096 being 1, int32 [2048]; stored with a model, never computed when coding."""
-    return np.round(MAX_EXP * np.exp(-np.arange(2048) * LOGIT_UNIT)).astype(np.int32)
-
-
-def logistic_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Tables of the discretised logistic for 64 scales and 16 positions of the mean; stored with a model.
-
-    Table (i, f) is of the residual r for scale ``SCALE_MIN exp(i LOG_SCALE_STEP)`` and mean (f - 8) / 16:
-    classes 0, then +-1, +-2 .. +-radius with the side of the mean first (f >= 8: +), then the escape for the
-    rest. Residuals of less than a quarter of a unit of 2^14 are left to the escape.
-
-    Returns:
-        ``table_radius`` uint8 [64, 16] and ``table_frequencies`` int16, the classes of all tables one after
-        another.
-    """
-    radius = np.zeros((SCALES, FRACTIONS), np.uint8)
-    frequencies = []
-    r = np.arange(-128, 129)
-    for i in range(SCALES):
-        scale = SCALE_MIN * np.exp(i * LOG_SCALE_STEP)
-        for f in range(FRACTIONS):
-            distance = np.abs(r - (f - FRACTIONS / 2) / FRACTIONS)
-            # By symmetry of the logistic, its left tail, where differences keep their precision.
-            mass = _sigmoid((0.5 - distance) / scale) - _sigmoid((-0.5 - distance) / scale)
-            pairs = mass[129:256] + mass[127:0:-1]  # of +-1 .. +-127
-            worth = np.flatnonzero(pairs * TOTAL >= 0.5)
-            m = int(worth[-1]) + 1 if len(worth) else 0
-            radius[i, f] = m
-            near, far = (mass[129:], mass[127::-1]) if f >= FRACTIONS // 2 else (mass[127::-1], mass[129:])
-            classes = np.concatenate([mass[128:129], np.stack([near[:m], far[:m]], 1).ravel()])
-            frequencies.append(_integer_frequencies(np.append(classes, max(0.0, 1 - classes.sum()))))
-    return radius, np.concatenate(frequencies).astype(np.int16)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    z = np.exp(-np.abs(x))
-    out: np.ndarray = np.where(x >= 0, 1, z) / (1 + z)
-    return out
-
-
-def _integer_frequencies(mass: np.ndarray) -> np.ndarray:
-    """Integers >= 1 that sum to 2^14, by largest remainder; what is missing comes from the first."""
-    ideal = mass / mass.sum() * TOTAL
-    out = np.maximum(1, np.floor(ideal)).astype(np.int64)
-    rest = TOTAL - int(out.sum())
-    if rest > 0:
-        out[np.argsort(out - ideal, kind="stable")[:rest]] += 1
-    else:
-        out[0] += rest
-    return out
-
-
 def logistic_bits(symbols: np.ndarray, mean: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
     """-log2 of the discretised logistic itself: what the parametric head approximates."""
     scale = np.exp(log_scale.clip(np.log(SCALE_MIN), np.log(SCALE_MAX)))
     distance = np.abs(symbols - mean)
-    mass = _sigmoid((0.5 - distance) / scale) - _sigmoid((-0.5 - distance) / scale)
+    mass = sigmoid((0.5 - distance) / scale) - sigmoid((-0.5 - distance) / scale)
     return -np.log2(np.maximum(mass, 1e-300))
 
 

@@ -22,6 +22,7 @@ from .log import RunLog
 from .recipe import Recipe, Stage
 
 CHECKPOINT = "checkpoint.safetensors"
+CALIBRATION_IMAGES = 96
 
 
 @dataclass
@@ -249,5 +250,6 @@ class Run:
 
     def export(self, path: Path, metadata: dict[str, Any]) -> None:
         """Write the weights of the averaged model; integer tables are calibrated on training images."""
+        spread = self.images[:: max(1, len(self.images) // CALIBRATION_IMAGES)]
         with self.average.applied(self.task):
-            self.task.export(path, self.images[:: max(1, len(self.images) // 24)][:24], metadata)
+            self.task.export(path, spread[:CALIBRATION_IMAGES], metadata)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from seeded import seeded_model, seeded_symbols
 
 from pycodec.coding.context import ContextModel
 from pycodec.coding.context_export import (
-    SCALE_MAX,
-    SCALE_MIN,
     ActivationRanges,
     FloatContext,
     logistic_bits,
-    logistic_tables,
     logit_bits,
     quantize_context,
+)
+from pycodec.coding.context_tables import (
+    SCALE_MAX,
+    SCALE_MIN,
+    count_residuals,
+    fitted_tables,
+    integer_tables,
+    logistic_masses,
 )
 from pycodec.errors import InvalidInput
 
@@ -103,7 +109,7 @@ def test_rate_depends_on_the_context():
 
 
 def test_logistic_tables_hold_the_logistic():
-    radius, frequencies = logistic_tables()
+    radius, frequencies = integer_tables(logistic_masses())
     sizes = 2 * radius.ravel().astype(int) + 2
     tables = np.split(frequencies.astype(int), np.cumsum(sizes)[:-1])
     for scale_index in (0, 20, 40, 63):
@@ -148,3 +154,33 @@ def test_network_without_weights_exports():
     np.testing.assert_allclose(
         frequencies[:, 2, 1, 1] / 16384, np.exp(logits) / np.exp(logits).sum(), rtol=0.02
     )
+
+
+def test_fitted_tables_follow_the_observed_residuals():
+    """Residuals far more peaked than the logistic: the fitted tables approach their entropy, valid everywhere."""
+    rng = np.random.default_rng(8)
+    counts = np.zeros((64, 16, 257), np.int64)
+    symbols = np.where(rng.random(200_000) < 0.9, 0, rng.integers(-3, 4, 200_000))
+    values, times = np.unique(symbols, return_counts=True)
+    counts[20, 8, values + 128] = times
+    entropy = -(times * np.log2(times / times.sum())).sum()
+    lengths = []
+    for radius, frequencies in (integer_tables(logistic_masses()), fitted_tables(counts)):
+        sizes = 2 * radius.ravel().astype(int) + 2
+        tables = np.split(frequencies.astype(int), np.cumsum(sizes)[:-1])
+        assert all(table.sum() == 1 << 14 and table.min() >= 1 for table in tables)
+        index = np.where(values == 0, 0, 2 * np.abs(values) - (values > 0))
+        lengths.append((times * (14 - np.log2(tables[20 * 16 + 8][index]))).sum())
+    assert lengths[1] < 1.001 * entropy < 0.9 * lengths[0]
+
+
+def test_residuals_are_counted_where_the_coder_looks_them_up():
+    model = seeded_model("parametric")
+    symbols = seeded_symbols("parametric", (4, 9, 11))
+    counts = count_residuals(model, symbols)
+    assert counts.sum() == symbols.size
+    _, frequencies, escapes = model.logistic_classes(symbols, model.tables(symbols))
+    radius = model.arrays()["table_radius"].astype(int)
+    inside = np.abs(np.arange(-128, 129)) <= radius[:, :, None]
+    assert counts[~inside].sum() == escapes.size
+    assert frequencies.shape == symbols.shape

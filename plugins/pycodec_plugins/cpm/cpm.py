@@ -191,7 +191,7 @@ class CpmTask(nn.Module):
         }
         self.entropy_model.centers.copy_(self.quantizer.centers)
         latents = []
-        for image in calibration:
+        for image in calibration[:24]:
             x = as_batch(image[: 8 * (min(image.shape[0], 512) // 8), : 8 * (min(image.shape[1], 512) // 8)])
             for index in (1, self.transform.maps):
                 z = self.transform.analysis(x, torch.tensor([float(index)]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ NAME = "ctx3d"
 WEIGHTS = Path(__file__).parent / "weights" / "ctx3d.safetensors"
 QUALITIES = 8
 VALIDATED = (1.0, 3.0, 5.0, 8.0)
+CALIBRATED = tuple(float(q) for q in range(1, QUALITIES + 1))
+CALIBRATION_IMAGES = 24  # for the ranges of the activations; the tables are fitted to all that are given
 
 
 def parts(config: Mapping[str, Any]) -> tuple[ResidualDCT, IntegerRounding, ParametricContext]:
@@ -177,12 +179,15 @@ class Ctx3dTask(nn.Module):
         transform, quantizer, entropy_model = parts(self.config)
         weights.load_module(transform, tensors, "transform.")
         weights.load_module(entropy_model.network, tensors, "network.")
-        latents = []
-        for image in calibration:
-            x = as_batch(image[: 8 * (min(image.shape[0], 512) // 8), : 8 * (min(image.shape[1], 512) // 8)])
-            for q in VALIDATED:
-                y = transform.analysis(x, torch.tensor([q]))
-                latents.append((quantizer.quantize(y), q))
-        entropy_model.export(latents)
+
+        def latents(images: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
+            for i, image in enumerate(images):
+                height, width = (8 * (min(side, 512) // 8) for side in image.shape[:2])
+                x = as_batch(image[:height, :width])
+                for q in CALIBRATED[i % 2 :: 2]:
+                    yield quantizer.quantize(transform.analysis(x, torch.tensor([q]))), q
+
+        entropy_model.export(latents(calibration[:CALIBRATION_IMAGES]))
+        entropy_model.fit_tables(latents(calibration))
         tensors |= entropy_model.integer_tensors("context.")
         weights.save(path, tensors, {"codec": NAME, "config": self.config, **metadata})

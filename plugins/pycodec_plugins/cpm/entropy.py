@@ -11,13 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pycodec.coding.context import ContextModel
-from pycodec.coding.context_export import (
-    SCALE_MAX,
-    SCALE_MIN,
-    ActivationRanges,
-    FloatContext,
-    quantize_context,
-)
+from pycodec.coding.context_export import ActivationRanges, FloatContext, quantize_context
+from pycodec.coding.context_tables import SCALE_MAX, SCALE_MIN, count_residuals, fitted_tables
 from pycodec.errors import MissingWeights
 
 from .context import ContextNetwork
@@ -148,6 +143,18 @@ class ParametricContext(ContextEntropyModel):
 
     def code_inputs(self) -> np.ndarray:
         return np.arcsinh(np.arange(-128, 128).clip(-127, 127).astype(np.float64))
+
+    def fit_tables(self, volumes: Iterable[tuple[np.ndarray, float]]) -> None:
+        """Replace the logistic tables of the integer model by the histograms of the residuals in ``volumes``.
+
+        Args:
+            volumes: (symbols (planes, h, w), quality) of many training images.
+        """
+        model = self._coder()
+        counts = sum(count_residuals(model, symbols, round(16 * quality)) for symbols, quality in volumes)
+        radius, frequencies = fitted_tables(np.asarray(counts))
+        arrays = dict(model.arrays(), table_radius=radius, table_frequencies=frequencies)
+        self.integer = ContextModel(arrays, head=self.head)
 
     def bits(self, values: Tensor, context: Tensor, quality: Tensor) -> Tensor:
         """Cost of every latent value under the float network.
