@@ -232,7 +232,8 @@ class Run:
         with self.average.applied(self.task), self.fabric.autocast():
             rows = [self.task.validation_step(image, stage.name) for image in self.validation]
         if rows:
-            means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+            common = [key for key in rows[0] if all(key in row for row in rows)]
+            means = {key: float(np.mean([row[key] for row in rows])) for key in common}
             self.log_event("validation", log, means)
 
     def log_event(self, event: str, log: RunLog, scalars: dict[str, float]) -> None:

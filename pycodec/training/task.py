@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 
 @dataclass
@@ -47,3 +49,22 @@ class TrainingTask(Protocol):
 def as_batch(image: np.ndarray) -> Tensor:
     """[1, 3, H, W] float in -128..127 of an RGB array (H, W, 3) uint8."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() - 128
+
+
+def psnr(x_hat: Tensor, x: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of images in -128..127, 255 peak."""
+    return 10 * math.log10(255**2 / (x_hat - x).square().mean().item())
+
+
+def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
+    """MS-SSIM (Wang et al. 2003) of images [N, 3, H, W] in -128..127, differentiable; sides of at least 176."""
+    pair = x_hat.float() + 128, x.float() + 128
+    return torch.as_tensor(multiscale_structural_similarity_index_measure(*pair, data_range=255.0))
+
+
+def quality_figures(x_hat: Tensor, x: Tensor, label: str) -> dict[str, float]:
+    """``psnr_LABEL`` and, where the image is large enough for it, ``ms_ssim_LABEL``."""
+    figures = {f"psnr_{label}": psnr(x_hat, x)}
+    if min(x.shape[2:]) >= 176:
+        figures[f"ms_ssim_{label}"] = ms_ssim(x_hat, x).item()
+    return figures

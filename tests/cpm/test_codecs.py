@@ -11,6 +11,8 @@ from PIL import Image
 import pycodec
 from pycodec.cli import cli
 from pycodec.errors import WeightsMismatch
+from pycodec.runtime import get_runtime
+from pycodec.training.recipe import parse_recipe, tomllib
 
 RECIPES = {
     "ctx3d": """
@@ -124,6 +126,19 @@ def test_integer_rate_is_near_the_float_rate(trained, photographs):
         assert codec.entropy_model.code_length_bits(symbols, step) <= 1.005 * floats + 32
 
 
+@pytest.mark.parametrize("side", [96, 176])
+def test_validation_reports_rate_and_quality(trained, side):
+    """MS-SSIM needs 176 pixels; smaller images go without."""
+    name, _ = trained
+    recipe = parse_recipe(tomllib.loads(RECIPES[name]))
+    task = get_runtime().find("codec", name).load_factory().training_task(recipe.config, recipe.task)
+    image = np.random.default_rng(0).integers(0, 256, (side, side + 9, 3), np.uint8)
+    figures = task.eval().validation_step(image, recipe.stages[-1].name)
+    kinds = {key.rpartition("_")[0] for key in figures}
+    assert kinds == ({"bpp", "psnr", "ms_ssim"} if side >= 176 else {"bpp", "psnr"})
+    assert all(np.isfinite(value) and value > 0 for value in figures.values())
+
+
 def test_weights_of_another_run_are_refused(trained, photographs, tmp_path):
     name, weights = trained
     (tmp_path / "recipe.toml").write_text(RECIPES[name].replace("codec =", "seed = 7\ncodec ="))
@@ -152,7 +167,7 @@ def test_a_run_starts_from_weights(trained, photographs, tmp_path):
 
 def test_unknown_recipe_and_codec_are_one_sentence(photographs, tmp_path):
     result = CliRunner().invoke(cli, ["train", "nonsense", "--data", str(photographs)])
-    assert "built-in recipes: cpm, cpm_light, ctx3d" in str(result.exception)
+    assert "built-in recipes: cpm, cpm_ablation, cpm_light, ctx3d" in str(result.exception)
     (tmp_path / "r.toml").write_text(RECIPES["cpm"].replace('codec = "cpm"', 'codec = "cpn"'))
     result = CliRunner().invoke(cli, ["train", str(tmp_path / "r.toml"), "--data", str(photographs)])
     assert "cpn" in str(result.exception) and "cpm" in str(result.exception)

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 
 from pycodec import Codec, weights
 from pycodec.errors import InvalidInput
-from pycodec.training.task import Losses, as_batch
+from pycodec.training.task import Losses, as_batch, ms_ssim, quality_figures
 
 from .autoencoder import ResidualAutoencoder
 from .centers import LearnedCenters
@@ -114,8 +113,7 @@ class CpmTask(nn.Module):
     def distortion(self, x: Tensor, x_hat: Tensor) -> Tensor:
         if self.distortion_name == "mse":
             return (x_hat - x).square().mean()
-        value = ms_ssim(x_hat.float() + 128, x + 128, data_range=255.0)
-        return 100 * (1 - torch.as_tensor(value))
+        return 100 * (1 - ms_ssim(x_hat, x))
 
     def training_step(self, images: Tensor, stage: str) -> Losses:
         count, _, height, width = images.shape
@@ -162,7 +160,7 @@ class CpmTask(nn.Module):
             uniform = symbols.numel() * math.log2(self.quantizer.count)
             rate = uniform if stage == "autoencoder" else bits.sum().item()
             figures[f"bpp_{index}"] = rate / (height * width)
-            figures[f"ms_ssim_{index}"] = float(ms_ssim(x_hat + 128, x + 128, data_range=255.0))
+            figures |= quality_figures(x_hat, x, str(index))
         return figures
 
     def initialize(self, path: Path) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pycodec import Codec, weights
-from pycodec.training.task import Losses, as_batch
+from pycodec.training.task import Losses, as_batch, quality_figures
 
 from .entropy import ParametricContext, logistic_bits
 from .quality import QualityTable
@@ -133,9 +132,9 @@ class Ctx3dTask(nn.Module):
         if stage == "context":
             return Losses({"model": (bpp * weight).mean()}, {"bpp": bpp.mean().item()})
         mse = (self.transform.synthesis(rounded, quality) - images).square().mean((1, 2, 3))
-        psnr = 10 * torch.log10(255**2 / mse.detach()).mean()
+        decibels = 10 * torch.log10(255**2 / mse.detach()).mean().item()
         loss = ((bpp + lam * mse) * weight).mean()
-        return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": psnr.item()})
+        return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": decibels})
 
     def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
         figures = {}
@@ -152,7 +151,7 @@ class Ctx3dTask(nn.Module):
                 else self.entropy_model.bits(y, y, quality)
             )
             figures[f"bpp_{q:g}"] = bits.sum().item() / (height * width)
-            figures[f"psnr_{q:g}"] = 10 * np.log10(255**2 / F.mse_loss(x_hat, x).item())
+            figures |= quality_figures(x_hat, x, f"{q:g}")
         return figures
 
     def initialize(self, path: Path) -> dict[str, Any]:
