@@ -82,9 +82,11 @@ def test_each_importance_map_gives_its_own_mask():
 
 
 @pytest.mark.parametrize("include_center", [False, True])
-def test_masked_convolution_equals_a_masked_3d_convolution(include_center):
+@pytest.mark.parametrize("outputs", [2, 24])
+def test_masked_convolution_equals_a_masked_3d_convolution(include_center, outputs):
     torch.manual_seed(2)
-    layer = MaskedConv3d(3, 5, include_center)
+    layer = MaskedConv3d(3, outputs, include_center)
+    nn.init.normal_(layer.bias)
     x = torch.randn(2, 3, 4, 6, 7)  # [N, channels, planes, H, W]
     expected = F.conv3d(F.pad(x, (1, 1, 1, 1, 1, 0)), layer.weight * layer.mask, layer.bias)
     flat = x.transpose(1, 2).flatten(0, 1)

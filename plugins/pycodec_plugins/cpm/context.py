@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from .quality import QualityTable
 
 
+NARROW = 8  # below so many outputs a convolution leaves most of a vector register empty
+
+
 class MaskedConv3d(nn.Module):
     """Causal 3x3x3 convolution over (depth, height, width) in raster order; "same" zero padding.
 
@@ -40,9 +43,24 @@ class MaskedConv3d(nn.Module):
     def forward(self, x: Tensor, planes: int) -> Tensor:
         """Convolve ``x`` [N * planes, inputs, H, W] -> [N * planes, outputs, H, W]."""
         weight = self.weight * self.mask
-        previous = F.pad(x.unflatten(0, (-1, planes))[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0)).flatten(0, 1)
-        stacked = torch.cat([previous, x], 1)
+        if self.weight.shape[0] < NARROW:
+            return self._forward_narrow(weight, x, planes)
+        stacked = torch.cat([_previous(x, planes), x], 1)
         return F.conv2d(stacked, torch.cat([weight[:, :, 0], weight[:, :, 1]], 1), self.bias, padding=1)
+
+    def _forward_narrow(self, weight: Tensor, x: Tensor, planes: int) -> Tensor:
+        """Pointwise products of every tap first, then their shifted sum: wide vectors for few outputs."""
+        outputs, inputs = weight.shape[:2]
+        # A value contributes to the positions its taps are seen from, which mirrors the kernel.
+        taps = weight.permute(2, 0, 3, 4, 1).flip(2, 3).reshape(-1, inputs)  # [2 * outputs * 9, inputs]
+        products = F.conv2d(x, taps[:, :, None, None]).float().flatten(2)
+        summed = F.fold(products, x.shape[2:], 3, padding=1)  # [N * planes, 2 * outputs, H, W]
+        return _previous(summed[:, :outputs], planes) + summed[:, outputs:] + self.bias[:, None, None]
+
+
+def _previous(x: Tensor, planes: int) -> Tensor:
+    """``x`` [N * planes, ...] moved one plane on, zeros in the first."""
+    return F.pad(x.unflatten(0, (-1, planes))[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0)).flatten(0, 1)
 
 
 class ContextNetwork(nn.Module):
