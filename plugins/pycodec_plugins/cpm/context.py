@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from .quality import QualityTable
 
-
 NARROW = 8  # below so many outputs a convolution leaves most of a vector register empty
 
 
