@@ -57,7 +57,7 @@ def psnr(x_hat: Tensor, x: Tensor) -> float:
 
 
 def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
-    """MS-SSIM (Wang et al. 2003) of images [N, 3, H, W] in -128..127, sides of 176 or more; differentiable."""
+    """MS-SSIM (Wang et al. 2003) of images [N, 3, H, W] in -128..127, sides >= 176; differentiable."""
     pair = x_hat.float() + 128, x.float() + 128
     return torch.as_tensor(multiscale_structural_similarity_index_measure(*pair, data_range=255.0))
 
