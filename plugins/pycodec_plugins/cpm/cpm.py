@@ -21,6 +21,7 @@ from .entropy import CategoricalContext
 
 NAME = "cpm"
 WEIGHTS = Path(__file__).parent / "weights" / "cpm.safetensors"
+CALIBRATION_IMAGES = 24  # for the ranges of the context network's activations
 
 
 def parts(config: Mapping[str, Any]) -> tuple[ResidualAutoencoder, LearnedCenters, CategoricalContext]:
@@ -33,14 +34,28 @@ def parts(config: Mapping[str, Any]) -> tuple[ResidualAutoencoder, LearnedCenter
     return transform, quantizer, entropy_model
 
 
+def stored(
+    transform: ResidualAutoencoder, quantizer: LearnedCenters, entropy_model: CategoricalContext
+) -> dict[str, nn.Module]:
+    """The modules that a weights file holds, by the prefix of their tensors."""
+    return {"transform": transform, "quantizer": quantizer, "network": entropy_model.network}
+
+
+def restored(
+    config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+) -> tuple[ResidualAutoencoder, LearnedCenters, CategoricalContext]:
+    """Components with the float weights of a file; the integer model is not touched."""
+    transform, quantizer, entropy_model = parts(config)
+    for prefix, module in stored(transform, quantizer, entropy_model).items():
+        weights.load_module(module, tensors, f"{prefix}.")
+    entropy_model.centers.copy_(quantizer.centers.detach())
+    return transform.eval(), quantizer, entropy_model
+
+
 def create(weights_file: str | Path | None = None) -> Codec:
     """The codec with the light weights that come with it, or those of ``weights_file``."""
     tensors, metadata = weights.load(weights_file or WEIGHTS)
-    transform, quantizer, entropy_model = parts(metadata["config"])
-    weights.load_module(transform, tensors, "transform.")
-    weights.load_module(quantizer, tensors, "quantizer.")
-    weights.load_module(entropy_model.network, tensors, "network.")
-    entropy_model.centers.copy_(quantizer.centers.detach())
+    transform, quantizer, entropy_model = restored(metadata["config"], tensors)
     entropy_model.load_integer_tensors(tensors, "context.")
     return Codec(
         NAME,
@@ -166,34 +181,27 @@ class CpmTask(nn.Module):
     def initialize(self, path: Path) -> dict[str, Any]:
         """Start from a weights file instead of from random values; returns the metadata of the file."""
         tensors, metadata = weights.load(path)
-        for name, module in self._stored().items():
-            weights.load_module(module, tensors, f"{name}.")
+        for prefix, module in stored(self.transform, self.quantizer, self.entropy_model).items():
+            weights.load_module(module, tensors, f"{prefix}.")
         return metadata
-
-    def _stored(self) -> dict[str, nn.Module]:
-        return {
-            "transform": self.transform,
-            "quantizer": self.quantizer,
-            "network": self.entropy_model.network,
-        }
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the codec's weights: transforms, centres, float context network (to train on), integer
-        tables.
-        """
+        """Write the weights: transforms, centres, float context network (to train on), integers."""
+        modules = stored(self.transform, self.quantizer, self.entropy_model)
         tensors = {
             f"{prefix}.{key}": value.cpu().numpy()
-            for prefix, module in self._stored().items()
+            for prefix, module in modules.items()
             for key, value in module.state_dict().items()
         }
-        self.entropy_model.centers.copy_(self.quantizer.centers)
+        transform, quantizer, entropy_model = restored(self.config, tensors)
         latents = []
-        for image in calibration[:24]:
-            x = as_batch(image[: 8 * (min(image.shape[0], 512) // 8), : 8 * (min(image.shape[1], 512) // 8)])
-            for index in (1, self.transform.maps):
-                z = self.transform.analysis(x, torch.tensor([float(index)]))
-                latents.append((self.quantizer.quantize(z), float(index)))
-        self.entropy_model.export(latents)
-        tensors |= self.entropy_model.integer_tensors("context.")
+        for image in calibration[:CALIBRATION_IMAGES]:
+            height, width = (8 * (min(side, 512) // 8) for side in image.shape[:2])
+            x = as_batch(image[:height, :width])
+            for index in (1, transform.maps):
+                z = transform.analysis(x, torch.tensor([float(index)]))
+                latents.append((quantizer.quantize(z), float(index)))
+        entropy_model.export(latents)
+        tensors |= entropy_model.integer_tensors("context.")
         weights.save(path, tensors, {"codec": NAME, "config": self.config, **metadata})

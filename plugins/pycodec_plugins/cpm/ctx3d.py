@@ -35,12 +35,25 @@ def parts(config: Mapping[str, Any]) -> tuple[ResidualDCT, IntegerRounding, Para
     return transform, IntegerRounding(), entropy_model
 
 
+def stored(transform: ResidualDCT, entropy_model: ParametricContext) -> dict[str, nn.Module]:
+    """The modules that a weights file holds, by the prefix of their tensors."""
+    return {"transform": transform, "network": entropy_model.network}
+
+
+def restored(
+    config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+) -> tuple[ResidualDCT, IntegerRounding, ParametricContext]:
+    """Components with the float weights of a file; the integer model is not touched."""
+    transform, quantizer, entropy_model = parts(config)
+    for prefix, module in stored(transform, entropy_model).items():
+        weights.load_module(module, tensors, f"{prefix}.")
+    return transform.eval(), quantizer, entropy_model
+
+
 def create(weights_file: str | Path | None = None) -> Codec:
     """The codec with the weights that come with it, or those of ``weights_file``."""
     tensors, metadata = weights.load(weights_file or WEIGHTS)
-    transform, quantizer, entropy_model = parts(metadata["config"])
-    weights.load_module(transform, tensors, "transform.")
-    weights.load_module(entropy_model.network, tensors, "network.")
+    transform, quantizer, entropy_model = restored(metadata["config"], tensors)
     entropy_model.load_integer_tensors(tensors, "context.")
     return Codec(
         NAME,
@@ -161,23 +174,21 @@ class Ctx3dTask(nn.Module):
             The metadata of the file.
         """
         tensors, metadata = weights.load(path)
-        weights.load_module(self.transform, tensors, "transform.")
-        weights.load_module(self.entropy_model.network, tensors, "network.")
+        for prefix, module in stored(self.transform, self.entropy_model).items():
+            weights.load_module(module, tensors, f"{prefix}.")
         return metadata
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the weights: transforms in half precision, float context network (to train on), integers."""
-        stored = {"transform": self.transform, "network": self.entropy_model.network}
         tensors = {
             f"{prefix}.{key}": value.half().cpu().numpy()
-            for prefix, module in stored.items()
+            for prefix, module in stored(self.transform, self.entropy_model).items()
             for key, value in module.state_dict().items()
         }
-        # Calibrate on the rounded weights that will be used.
-        transform, quantizer, entropy_model = parts(self.config)
-        weights.load_module(transform, tensors, "transform.")
-        weights.load_module(entropy_model.network, tensors, "network.")
+        transform, quantizer, entropy_model = restored(
+            self.config, tensors
+        )  # as rounded as they will be used
 
         def latents(images: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
             for i, image in enumerate(images):
