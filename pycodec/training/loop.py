@@ -180,13 +180,13 @@ class Run:
             now = time.monotonic()
             self.seconds += now - clock
             self.cpu_seconds += time.process_time() - cpu
-            if self.step % recipe.validate_every == 0:
-                self._validate(stage, log)
-            clock, cpu = time.monotonic(), time.process_time()
             if self.step % recipe.checkpoint_every == 0 or now > deadline:
                 self._save()
             if now > deadline:
                 return
+            if self.step % recipe.validate_every == 0:
+                self._validate(stage, log)
+            clock, cpu = time.monotonic(), time.process_time()
         self._save()
 
     def _batches(self, stage: Stage, index: int, inner: int) -> Iterator[Tensor]:
