@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,19 @@ def save_checkpoint(
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and progress of a checkpoint; raises WeightsMismatch when the file is not one."""
+def load_checkpoint(path: Path, expected: Set[str] = frozenset()) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and progress of a checkpoint.
+
+    Raises:
+        WeightsMismatch: the file is no checkpoint, or its progress lacks one of the ``expected`` entries.
+    """
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(metadata["progress"])  # noqa: SIM118
+            progress = json.loads(metadata["progress"])
+            if missing := sorted(expected - progress.keys()):
+                raise KeyError(f"no {missing[0]!r}: written by another version")
+            return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise WeightsMismatch(
             f"{path}: not a pycodec checkpoint ({error}); delete it or start without --resume"

@@ -121,7 +121,7 @@ class Run:
             self._load()
 
     def _load(self) -> None:
-        tensors, progress = load_checkpoint(self.path)
+        tensors, progress = load_checkpoint(self.path, {"step", "seconds", "cpu_seconds", "stage"})
         self.task.load_state_dict(part(tensors, "model"))
         for name, value in part(tensors, "average").items():
             self.average.state[name].copy_(value)
