@@ -69,9 +69,10 @@ def test_default_transform_costs_at_most_25_kmac_a_pixel_each_way(image):
     assert macs_per_pixel(transform, lambda: transform.synthesis(y, quality), pixels) + dct <= 25_000
 
 
+@torch.no_grad()
 def test_each_importance_map_gives_its_own_mask():
     torch.manual_seed(0)
-    net = ResidualAutoencoder(channels=8, width=8, groups=1, maps=3).eval()
+    net = ResidualAutoencoder(channels=8, width=8, groups=1, maps=3)  # in training: statistics of the batch
     x = torch.rand(1, 3, 24, 32) * 255 - 128
     latents = [net.masked_analysis(x, torch.tensor([q])) for q in (1.0, 2.0, 3.0)]
     assert latents[0][0].shape == (1, 8, 3, 4)

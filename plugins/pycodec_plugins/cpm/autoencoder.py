@@ -94,7 +94,7 @@ class ResidualAutoencoder(nn.Module):
             deconvolution(width, width // 2, 5),
             deconvolution(width // 2, 3, 5, relu=False),
         )
-        # Map i starts at i / maps of the channels (but for 5 %); from one common start they take long to part.
+        # Map i starts at i / maps of the channels (less 5 %): from one common start they take long to part.
         share = 0.95 * torch.arange(1, maps + 1) / maps
         with torch.no_grad():
             self.encoder[-1][1].bias[:maps] = torch.logit(share)
