@@ -11,6 +11,8 @@ import click
 
 from pycodec.errors import InvalidInput
 
+VALIDATION_SIDE = 512  # pixels of the held-out images that are looked at, so that validation takes seconds
+
 
 def find_recipe(name: str) -> Path:
     """A recipe file by path, or by the name of one that a plugin brings (``recipes/NAME.toml`` in its
@@ -71,7 +73,7 @@ def command(
     import torch
 
     from pycodec.runtime import get_runtime
-    from pycodec.training.data import find_images, load_images
+    from pycodec.training.data import center_crop, find_images, load_images
     from pycodec.training.loop import Run, RunOptions
     from pycodec.training.recipe import load_recipe
 
@@ -100,7 +102,13 @@ def command(
     runs = task.initialize(init).get("model_card", {}).get("runs", []) if init is not None else []
     directory = out or Path("runs") / path.stem
     options = RunOptions(directory, resume, minutes, device, workers, host.training_event)
-    run = Run(plan, task, images[: len(images) - holdout], images[len(images) - holdout :], options)
+    if not 0 <= holdout < len(images):
+        raise InvalidInput(
+            f"--holdout is {holdout}, expected 0 to {len(images) - 1}: {data} has {len(images)} images"
+        )
+    kept = len(images) - holdout
+    validation = [center_crop(image, VALIDATION_SIDE) for image in images[kept:]]
+    run = Run(plan, task, images[:kept], validation, options)
     finished = run.train()
     weights = directory / f"{path.stem}.safetensors"
     this = {

@@ -40,6 +40,12 @@ def load_images(files: list[Path], threads: int = 4) -> list[np.ndarray]:
         return list(pool.map(read, files))
 
 
+def center_crop(image: np.ndarray, side: int) -> np.ndarray:
+    """The middle of an image [H, W, 3], at most ``side`` pixels high and wide."""
+    top, left = (max(0, length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
+
+
 class RandomCrops(Dataset):
     """Crops [crop, crop, 3] uint8, down-scaled at random and mirrored half of the time.
 

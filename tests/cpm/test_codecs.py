@@ -165,12 +165,17 @@ def test_a_run_starts_from_weights(trained, photographs, tmp_path):
         assert torch.equal(a, b)
 
 
-def test_unknown_recipe_and_codec_are_one_sentence(photographs, tmp_path):
+def test_mistakes_are_one_sentence(photographs, tmp_path):
     result = CliRunner().invoke(cli, ["train", "nonsense", "--data", str(photographs)])
     assert "built-in recipes: cpm, cpm_ablation, cpm_light, ctx3d" in str(result.exception)
     (tmp_path / "r.toml").write_text(RECIPES["cpm"].replace('codec = "cpm"', 'codec = "cpn"'))
     result = CliRunner().invoke(cli, ["train", str(tmp_path / "r.toml"), "--data", str(photographs)])
     assert "cpn" in str(result.exception) and "cpm" in str(result.exception)
+    (tmp_path / "r.toml").write_text(RECIPES["cpm"])
+    result = CliRunner().invoke(
+        cli, ["train", str(tmp_path / "r.toml"), "--data", str(photographs), "--holdout", "6"]
+    )
+    assert "expected 0 to 5" in str(result.exception)
 
 
 @pytest.mark.parametrize("trained", ["cpm"], indirect=True)

@@ -9,7 +9,7 @@ from torch import nn
 
 from pycodec.errors import InvalidInput, TrainingDiverged, WeightsMismatch
 from pycodec.training.checkpoint import load_checkpoint
-from pycodec.training.data import RandomCrops, batches, find_images
+from pycodec.training.data import RandomCrops, batches, center_crop, find_images
 from pycodec.training.loop import CHECKPOINT, Run, RunOptions, learning_rate_factor
 from pycodec.training.recipe import Stage, load_recipe, parse_recipe
 from pycodec.training.task import Losses
@@ -125,6 +125,12 @@ def test_crops_depend_on_seed_and_index_alone(images):
 def test_too_small_images_are_refused(images):
     with pytest.raises(InvalidInput, match="64 x 64"):
         RandomCrops(images, 64, (0.5, 0.75), 0.25, seed=0)
+
+
+def test_center_crop_keeps_the_middle():
+    image = np.arange(5 * 8 * 3, dtype=np.uint8).reshape(5, 8, 3)
+    assert np.array_equal(center_crop(image, 4), image[0:4, 2:6])
+    assert np.array_equal(center_crop(image, 9), image)
 
 
 def test_data_folder_errors(tmp_path):
