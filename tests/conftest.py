@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Images in tests are tiny: more threads only wait for one another, badly so on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
