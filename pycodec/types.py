@@ -54,8 +54,10 @@ class Quantizer(Protocol):
         """Latent that ``symbols`` stand for."""
         ...
 
-    def surrogate(self, y: Tensor) -> Tensor:  # [N, C, h, w] -> [N, C, h, w]
-        """Quantised latent with a useful gradient (soft-to-hard, additive noise, straight-through)."""
+    def surrogate(self, y: Tensor) -> tuple[Tensor, Tensor]:  # [N, C, h, w] -> twice [N, C, h, w]
+        """Training stand-in: the latent the synthesis and the context see, with a useful gradient
+        (soft-to-hard, straight-through), and the values whose cost counts (symbols, or latents with noise).
+        """
         ...
 
     def config(self) -> Config:
@@ -69,8 +71,10 @@ class EntropyModel(Protocol):
     ``encode`` and ``decode`` give the same bytes and symbols on every device: nothing in them may be float.
     """
 
-    def bits(self, y: Tensor, quality: Tensor) -> Tensor:  # [N, C, h, w], [N] -> [N, C, h, w]
-        """Differentiable cost in bits of each symbol of a quantised latent."""
+    def bits(self, values: Tensor, context: Tensor, quality: Tensor) -> Tensor:  # ..., [N] -> [N, C, h, w]
+        """Differentiable cost in bits of each of ``values``, given the quantised latent ``context``; both
+        [N, C, h, w], as `Quantizer.surrogate` gives them.
+        """
         ...
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:  # [C, h, w], integers

@@ -99,7 +99,7 @@ def command(
     click.echo(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.0f} megapixels")
     torch.manual_seed(plan.seed)
     task = factory.training_task(plan.config, plan.task)
-    runs = task.initialize(init).get("model_card", {}).get("runs", []) if init is not None else []
+    history = task.initialize(init).get("model_card", {}).get("runs", []) if init is not None else []
     directory = out or Path("runs") / path.stem
     options = RunOptions(directory, resume, minutes, device, workers, host.training_event)
     if not 0 <= holdout < len(images):
@@ -108,7 +108,7 @@ def command(
         )
     kept = len(images) - holdout
     validation = [center_crop(image, VALIDATION_SIDE) for image in images[kept:]]
-    run = Run(plan, task, images[:kept], validation, options)
+    run = Run(plan, task, images[:kept], validation, options, history)
     finished = run.train()
     weights = directory / f"{path.stem}.safetensors"
     this = {
@@ -120,6 +120,6 @@ def command(
         "cpu_seconds": round(run.cpu_seconds),
         "device": device,
     }
-    run.export(weights, {"model_card": {"runs": [*runs, this]}})
+    run.export(weights, {"model_card": {"runs": [*run.history, this]}})
     state = "finished" if finished else f"stopped at step {run.step} of {plan.steps}; go on with --resume"
     click.echo(f"{state}: {weights}")

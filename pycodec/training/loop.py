@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,8 @@ class Run:
         images: training photographs, RGB uint8 arrays.
         validation: photographs kept apart, same form.
         options: device, time limit, folder.
+        history: earlier runs that the starting weights come from, as their model card lists them; kept in the
+            checkpoint, so that a resumed run knows them too.
     """
 
     def __init__(
@@ -100,10 +102,12 @@ class Run:
         images: list[np.ndarray],
         validation: list[np.ndarray],
         options: RunOptions,
+        history: Sequence[Mapping[str, Any]] = (),
     ):
         self.recipe, self.task, self.options = recipe, task, options
         self.images, self.validation = images, validation
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.history = list(history)
         self.path = options.directory / CHECKPOINT
         if options.device == "cuda" and not torch.cuda.is_available():
             raise InvalidInput("--device cuda: torch finds no CUDA device here; use --device cpu")
@@ -121,11 +125,11 @@ class Run:
             self._load()
 
     def _load(self) -> None:
-        tensors, progress = load_checkpoint(self.path, {"step", "seconds", "cpu_seconds", "stage"})
+        tensors, progress = load_checkpoint(self.path, {"step", "seconds", "cpu_seconds", "stage", "history"})
         self.task.load_state_dict(part(tensors, "model"))
         for name, value in part(tensors, "average").items():
             self.average.state[name].copy_(value)
-        self.step = progress["step"]
+        self.step, self.history = progress["step"], progress["history"]
         self.seconds, self.cpu_seconds = progress["seconds"], progress["cpu_seconds"]
         self._restored = part(tensors, "optimizer")
         self._restored_stage = progress["stage"]
@@ -168,8 +172,8 @@ class Run:
 
     def _train_stage(self, deadline: float, log: RunLog) -> None:
         recipe = self.recipe
-        stage, inner = recipe.stage_at(self.step)
-        index = recipe.stages.index(stage)
+        index, inner = recipe.stage_at(self.step)
+        stage = recipe.stages[index]
         self.stage_index = index
         self.optimizers = self._optimizers(index, stage)
         self.log_event("stage", log, {"index": float(index)})
@@ -246,6 +250,7 @@ class Run:
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
             "stage": self.stage_index,
+            "history": self.history,
         }
         save_checkpoint(self.path, self.task.state_dict(), self.average.state, self.optimizers, progress)
 

@@ -72,11 +72,11 @@ class Recipe:
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
 
-    def stage_at(self, step: int) -> tuple[Stage, int]:
-        """The stage that ``step`` (from 0, over the whole run) belongs to, and its index inside it."""
-        for stage in self.stages:
+    def stage_at(self, step: int) -> tuple[int, int]:
+        """Index of the stage of ``step`` (from 0, over the whole run), and the step inside that stage."""
+        for index, stage in enumerate(self.stages):
             if step < stage.steps:
-                return stage, step
+                return index, step
             step -= stage.steps
         raise IndexError("step is past the end of the recipe")
 

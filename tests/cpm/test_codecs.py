@@ -13,6 +13,7 @@ from pycodec.cli import cli
 from pycodec.errors import WeightsMismatch
 from pycodec.runtime import get_runtime
 from pycodec.training.recipe import parse_recipe, tomllib
+from pycodec.weights import load as load_weights
 
 RECIPES = {
     "ctx3d": """
@@ -163,6 +164,13 @@ def test_a_run_starts_from_weights(trained, photographs, tmp_path):
     )
     for a, b in zip(before.transform.parameters(), after.transform.parameters(), strict=True):
         assert torch.equal(a, b)
+    # Resumed without --init, the run still knows where its weights come from.
+    invoke(
+        "train", tmp_path / "recipe.toml", "--data", photographs, "--out", tmp_path / "run", "--threads", 1,
+        "--first-stage", last, "--steps", 2, "--resume",
+    )  # fmt: skip
+    card = load_weights(tmp_path / "run" / "recipe.safetensors")[1]["model_card"]
+    assert [run["steps"] for run in card["runs"]] == [{"ctx3d": 6, "cpm": 3}[name], 2]
 
 
 def test_mistakes_are_one_sentence(photographs, tmp_path):

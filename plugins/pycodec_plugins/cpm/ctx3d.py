@@ -186,9 +186,8 @@ class Ctx3dTask(nn.Module):
             for prefix, module in stored(self.transform, self.entropy_model).items()
             for key, value in module.state_dict().items()
         }
-        transform, quantizer, entropy_model = restored(
-            self.config, tensors
-        )  # as rounded as they will be used
+        # Calibrate on the rounded weights that will be used.
+        transform, quantizer, entropy_model = restored(self.config, tensors)
 
         def latents(images: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
             for i, image in enumerate(images):
