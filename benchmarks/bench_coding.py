@@ -1,7 +1,7 @@
 """The range coder alone beside its peers, in one run on one core.
 
-Workloads (arrays in, bytes, arrays out, with every conversion an API forces; static tables are prepared
-outside):
+Workloads, from arrays to bytes to arrays with every conversion an API forces, static tables prepared outside:
+
   W1   4,194,304 symbols, independent, one table of 256 symbols, cross-entropy about 4 bits
   W2   64 Gaussian tables (sigma log-spaced 0.11 .. 256), one index per symbol, index ~ Exp(mean 10)
   W2u  the same tables, index uniform

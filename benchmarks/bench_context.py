@@ -1,15 +1,13 @@
 """The integer 3D context model beside the same network in torch, in one run.
 
 Volumes: categorical, 32 planes of 64 x 96 with 6 centres (the paper's model on a Kodak image), and
-    parametric, 96
-planes of 64 x 96 (ctx3d on a Kodak image); random seeded weights and symbols.
+parametric, 96 planes of 64 x 96 (ctx3d on a Kodak image); random seeded weights and symbols.
 
   encode, decode    the integer model with its range coder, one native call, on one and on two threads
   torch forward     one pass over the whole volume: what an encoder needs at least, and a decoder cannot use
   torch wavefront   decoding order: every activation computed once, all independent symbols in one batch; the
                     strongest way to decode in torch. Symbols are given: it is spared the entropy decoding
-  torch naive       decoding order: one block of 5 x 9 x 9 per symbol, as the original code does; a few
-      symbols
+  torch naive       decoding order: one block of 5 x 9 x 9 per symbol, as in the original code; few symbols
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Write the figures of the README and the model cards from benchmarks/results: tables between markers, and a
-plot.
+"""Write the figures of the README and the model cards from benchmarks/results: tables and a plot.
 
 A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, ms-ssim, verify, speed,
 coding, context; for a codec that ships weights, card-CODEC (how they were trained) and rd-points-CODEC. With

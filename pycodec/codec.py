@@ -72,8 +72,7 @@ class Codec:
 
         Args:
             image: path, PIL image, numpy [H, W, 3] or [H, W] uint8, torch [3, H, W] uint8 or float in 0..1.
-            quality: within `qualities`, in steps of 1/16; `default_quality` when neither this nor ``bpp`` is
-                given.
+            quality: within `qualities`, in steps of 1/16; without it and ``bpp``, `default_quality`.
             bpp: instead of a quality, bits per pixel that the file may have at most; the best quality below
                 it is found by bisection.
             device: where the transform runs.

@@ -57,8 +57,7 @@ def save(
     Args:
         path: of the safetensors file.
         tensors: numpy arrays or torch tensors of a type numpy has.
-        metadata: JSON-ready; must have ``"config"``, which enters the fingerprint. ``"fingerprint"`` is
-            added.
+        metadata: JSON-ready, with a ``"config"``, which enters the fingerprint. ``"fingerprint"`` is added.
 
     Raises:
         InvalidInput: no ``"config"``, metadata that is not JSON, or a tensor type numpy does not have.

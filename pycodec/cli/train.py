@@ -15,9 +15,7 @@ VALIDATION_SIDE = 512  # pixels of the held-out images that are looked at, so th
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe file by path, or by the name of one that a plugin brings (``recipes/NAME.toml`` in its
-    package).
-    """
+    """A recipe file by path, or by the name of one that a plugin brings (its ``recipes/NAME.toml``)."""
     path = Path(name)
     if path.suffix == ".toml":
         return path

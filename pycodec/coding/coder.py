@@ -28,8 +28,7 @@ def encode(
     """Code symbols, each with the table its index names.
 
     Args:
-        symbols: int8 to int64 or uint8 to uint32, of any shape, coded in C order; values from -2^31 to 2^31 -
-        1.
+        symbols: int8 to int64 or uint8 to uint32, of any shape, coded in C order; values within int32.
         tables: the tables.
         indexes: the table of each symbol, integers as above; may be left out when there is one table.
         threads: at most so many threads.
@@ -38,8 +37,8 @@ def encode(
         The stream. It knows the number of symbols, but neither their shape nor the tables.
 
     Raises:
-        InvalidInput: naming the position of a symbol that its table has no class for, or of an index without
-        a table.
+        InvalidInput: naming the position of a symbol that its table has no class for, or of an index
+            without a table.
     """
     return native().rans_encode(
         _integers(symbols, "symbols"), _native_of(tables), _indexes(indexes), _threads(threads)
@@ -70,8 +69,8 @@ def decode(
 
     Raises:
         CorruptStream: the data is damaged or truncated, or holds another number of symbols; or, as far as
-        that can
-            be noticed, was written with other tables or indexes. What ``out`` holds then is undefined.
+            that can be noticed, was written with other tables or indexes. What ``out`` then holds is
+            undefined.
         InvalidInput: an argument does not fit, or a symbol does not fit the type of ``out``.
     """
     result = _output(out, count)
@@ -93,8 +92,7 @@ def encode_pmfs(symbols: ArrayLike, pmfs: NDArray[Any], *, threads: int = 1) -> 
 
     Raises:
         InvalidInput: naming the row of a probability that is NaN, negative or above 1, of a row that sums to
-        more than 1, or the
-            position of a symbol outside 0..L-1.
+            more than 1, or the position of a symbol outside 0..L-1.
     """
     return native().rans_encode_pmfs(_integers(symbols, "symbols"), _pmf_rows(pmfs), _threads(threads))
 

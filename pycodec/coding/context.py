@@ -2,8 +2,7 @@
 
 A small network of integer convolutions looks at the symbols already coded (earlier planes, rows above,
 columns to the left) and gives the frequency table of the next one. The network is that of Mentzer et al.
-2018, "Conditional Probability Models for Deep Image Compression", Fig. 3; two heads turn its outputs into
-tables:
+2018, "Conditional Probability Models for Deep Image Compression", Fig. 3. Two heads turn outputs into tables:
 
 * ``"categorical"`` (the paper): the logits of a small alphabet 0 .. L - 1.
 * ``"parametric"``: integers of any size; the network gives location and scale of a discretised logistic.
@@ -100,8 +99,7 @@ class ContextModel:
     def decode(
         self, data: bytes, shape: tuple[int, int, int], quality_step: int | None = None, threads: int = 1
     ) -> np.ndarray:
-        """Symbols [D, H, W] int32 of a stream that :meth:`encode` wrote with the same model, shape and
-        quality.
+        """Symbols [D, H, W] int32 of a stream that :meth:`encode` wrote with this model, shape and quality.
 
         Raises:
             CorruptStream: ``data`` is not such a stream. Damage that leaves a valid stream gives other
@@ -126,8 +124,7 @@ class ContextModel:
         """What the coder uses at every symbol, given those before it.
 
         Returns:
-            Categorical: the L frequencies, which sum to 2^14. Parametric: location in sixteenths and scale
-            index.
+            Categorical: the L frequencies, which sum to 2^14. Parametric: location * 16, scale index.
         """
         volume = self._volume(symbols)
         values = np.empty((self.outputs, *volume.shape), np.int32)
@@ -175,8 +172,8 @@ class ContextModel:
     def biases(self, quality_step: int | None, planes: int) -> tuple[np.ndarray, np.ndarray]:
         """First and last bias of every plane at a quality, int32 [planes, k] and [planes, outputs].
 
-        Linear between whole qualities: with ``quality_step = 16 q + f``, ``(b[q] (16 - f) + b[q + 1] f + 8)
-        >> 4``.
+        Linear between whole qualities: for ``quality_step = 16 q + f`` they are
+        ``(b[q] (16 - f) + b[q + 1] f + 8) >> 4``.
         """
         if self.planes not in (1, planes) and planes != 0:
             raise InvalidInput(f"the volume has {planes} planes, this model codes {self.planes}")

@@ -106,8 +106,7 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
     """The integer model of a float network.
 
     Args:
-        network: trained weights. Parametric head: output 0 is the mean, output 1 the log of the logistic's
-            scale.
+        network: trained weights. Parametric head: outputs are the mean and the log of the logistic's scale.
         ranges: of its activations; larger ones will be clamped.
         head: "categorical" or "parametric".
 

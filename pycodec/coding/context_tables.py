@@ -50,8 +50,7 @@ def integer_tables(masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     the escape for the rest. A pair worth less than half a unit of 2^14 is left to the escape.
 
     Returns:
-        ``table_radius`` uint8 [64, 16] and ``table_frequencies`` int16, the classes of all tables one after
-        another.
+        ``table_radius`` uint8 [64, 16], and ``table_frequencies`` int16, all tables one after the other.
     """
     radius = np.zeros((SCALES, FRACTIONS), np.uint8)
     frequencies = []

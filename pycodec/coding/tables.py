@@ -86,8 +86,8 @@ class Tables:
 
         Args:
             cdfs: one row a table (a 2-D array, or rows of different lengths), or one row for a single table.
-            A row of
-                L + 1 integers for L classes begins with 0, rises strictly and ends with ``2^precision``.
+                A row of L + 1 integers for L classes begins with 0, rises strictly and ends with
+                ``2^precision``.
             precision: 8..14 bits.
             offsets: the symbol of the first class, of all tables or one each.
             escape: the last class of every table is the escape.

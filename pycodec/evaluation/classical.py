@@ -25,8 +25,7 @@ class ClassicalCodec:
     Attributes:
         name: as in results and on the command line.
         description: the options, as a reader of a table needs them.
-        settings: values of ``quality`` that span about 0.1 to 2.5 bits per pixel on photographs, rising in
-            rate.
+        settings: values of ``quality``, rising in rate, that span about 0.1 to 2.5 bpp on photographs.
         format: Pillow's name of the file format.
         feature: name under which ``PIL.features`` knows the library.
         options: ``quality`` -> arguments of ``Image.save``.

@@ -1,8 +1,7 @@
 """Rate-distortion: measure codecs on images, average their curves, and compare them by BD-rate.
 
 Every figure is made per image and averaged last: a mean over images of curves or of BD-rates, never the
-    BD-rate of a
-mean curve (Zhang & Liu 2025, section on evaluation; Mentzer et al. 2018, section 4).
+BD-rate of a mean curve (Zhang & Liu 2025, section on evaluation; Mentzer et al. 2018, section 4).
 """
 
 from __future__ import annotations

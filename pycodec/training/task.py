@@ -41,9 +41,7 @@ class TrainingTask(Protocol):
         """Figures of one image (H, W, 3) uint8: bpp by the float model, psnr, ms_ssim, keyed by quality."""
 
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the weights file of the codec: transforms, and integer tables made from the float entropy
-        model.
-        """
+        """Write the codec's weights file: transforms, and integer tables of the float entropy model."""
 
 
 def as_batch(image: np.ndarray) -> Tensor:

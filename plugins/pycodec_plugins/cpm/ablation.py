@@ -1,6 +1,4 @@
-"""``pycodec ablation``: how much each kind of context saves on one and the same latent (Mentzer et al. 2018,
-Table 1).
-"""
+"""``pycodec ablation``: what each kind of context saves on the same latent (Mentzer et al. 2018, Table 1)."""
 
 from __future__ import annotations
 

@@ -17,9 +17,8 @@ NARROW = 8  # below so many outputs a convolution leaves most of a vector regist
 class MaskedConv3d(nn.Module):
     """Causal 3x3x3 convolution over (depth, height, width) in raster order; "same" zero padding.
 
-    Only the taps of the past are parameters: nine of the previous plane; of the current plane three above,
-        one left and,
-    with ``include_center``, the centre. Computed as one 2D convolution per slice, planes as batch: ``torch``
+    Only the taps of the past count: nine of the previous plane; of the current plane three above, one left
+    and, with ``include_center``, the centre. Computed as one 2D convolution per slice, planes as batch: torch
     has no fast 3D path on CPUs.
 
     Args:
@@ -114,7 +113,5 @@ class ContextNetwork(nn.Module):
         return a, b, c, o
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Outputs [N, outputs, planes, H, W] for network inputs ``x`` [N, planes, H, W]; causal in raster
-        order.
-        """
+        """Outputs [N, outputs, planes, H, W] for inputs ``x`` [N, planes, H, W]; causal in raster order."""
         return self.activations(x, quality)[3].unflatten(0, x.shape[:2]).transpose(1, 2)

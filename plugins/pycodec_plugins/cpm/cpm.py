@@ -81,19 +81,16 @@ class CpmTask(nn.Module):
     optimiser.
 
     Autoencoder, centres: d(x, x_hat) + max(beta t_i, beta MC), MC the masked coding cost (eq. 19) in bits per
-        symbol, t_i
-    the target of the importance map drawn for the batch ("rate clipping", section 4; t_i = i / maps * t).
+    symbol, t_i = i / maps * t the target of importance map i, drawn for each batch ("rate clipping").
     Context model: the coding cost C (eq. 13). The gradient of MC reaches the encoder through the context
     model, by the soft assignment, and through the mask.
 
     Args:
         config: of the codec's components.
         target_bpp: t, the rate of the highest map.
-        beta: weight of the rate (500 / 50 in the authors' code: per bit per symbol, against ``distortion``
-            below).
+        beta: weight of the rate, per bit per symbol, against the distortion (500 / 50 in the authors' code).
         distortion: "ms_ssim", 100 (1 - MS-SSIM), or "mse" on the 0..255 scale.
-        regularization: weight of the L2 norm of the convolutions, and ``center_regularization`` of the
-            centres.
+        regularization: weight of the L2 norm of the convolutions; ``center_regularization``: of the centres.
     """
 
     def __init__(
@@ -114,9 +111,7 @@ class CpmTask(nn.Module):
         self.regularization, self.center_regularization = regularization, center_regularization
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
-        """Stages: "concurrent" as in the paper; "autoencoder" without a rate and "context" on it, for the
-        ablation.
-        """
+        """Stages: "concurrent" (the paper's); for the ablation "autoencoder" without a rate, "context"."""
         autoencoder = [{"params": [*self.transform.parameters(), *self.quantizer.parameters()]}]
         context = [{"params": list(self.entropy_model.network.parameters())}]
         return {

@@ -97,8 +97,8 @@ class Ctx3dTask(nn.Module):
 
     Args:
         config: of the codec's components.
-        lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality; geometric
-            between.
+        lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality, geometric
+            in between.
     """
 
     def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = (0.0006, 0.15)):

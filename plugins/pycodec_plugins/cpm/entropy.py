@@ -110,9 +110,7 @@ class ContextEntropyModel(nn.Module):
         return {prefix + name: array for name, array in self._coder().arrays().items()}
 
     def load_integer_tensors(self, tensors: Mapping[str, np.ndarray], prefix: str) -> None:
-        """Code with the arrays under ``prefix`` from now on; raises InvalidInput if they are not a valid
-        model.
-        """
+        """Code with the arrays under ``prefix`` from now on; InvalidInput if they are not a valid model."""
         arrays = {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
         self.integer = ContextModel(arrays, head=self.head)
 

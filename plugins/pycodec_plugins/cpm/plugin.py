@@ -1,6 +1,4 @@
-"""Registers the cpm family: transforms, quantisers, entropy models, the codecs cpm and ctx3d, the ablation
-command.
-"""
+"""Registers the cpm family: transforms, quantisers, entropy models, the codecs cpm, ctx3d; the ablation."""
 
 from __future__ import annotations
 

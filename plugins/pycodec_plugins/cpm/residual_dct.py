@@ -68,13 +68,14 @@ class Stack(nn.Sequential):
 class ResidualDCT(nn.Module):
     """Analysis and synthesis transforms of stride 8 that start as the YCbCr block DCT.
 
-        x --+-- learnable DCT --- x gain(q) --+-- y        y --+-- x step(q) --- learnable inverse DCT --+--
-        x_hat
-            +-- residual network (last = 0) --+                +-- x step(q) --- residual network --------+
+        x --+-- learnable DCT --- x gain(q) --+-- y
+            +-- residual network (last = 0) --+
+
+        y --+-- x step(q) --- learnable inverse DCT --+-- x_hat
+            +-- x step(q) --- residual network -------+
 
     Latents leave ``analysis`` in units of quantisation steps, so that rounding them is the quantiser. At
-    initialisation
-    the residual networks give zero: training starts at the rate and quality of a plain DCT codec.
+    initialisation the residual networks give zero: training starts at the level of a plain DCT codec.
 
     Args:
         luma, chroma: coefficients kept of Y and of each of Cb, Cr; channels = luma + 2 * chroma.

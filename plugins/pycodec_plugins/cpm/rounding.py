@@ -21,9 +21,7 @@ class IntegerRounding(nn.Module):
         return {}
 
     def surrogate(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """``(rounded, noisy)``: for the decoder with straight-through gradient, for the rate with additive
-        noise.
-        """
+        """``(rounded, noisy)``: what the decoder sees (straight-through), what the rate model sees."""
         y = y.float()
         return y + (y.round() - y).detach(), y + torch.rand_like(y) - 0.5
 
