@@ -28,11 +28,9 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
-SIMD_FLAGS = {
-    "avx2": "-mavx2 -mbmi -mbmi2 -mpopcnt -mlzcnt",
-    "avx512": "-mavx2 -mbmi -mbmi2 -mpopcnt -mlzcnt "
-    "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512vnni",
-}
+AVX2 = "-mavx2 -mfma -mbmi -mbmi2 -mpopcnt -mlzcnt"
+AVX512 = f"{AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512vnni"
+SIMD_FLAGS = {"avx2": AVX2, "avx512": AVX512, "avx512bf16": f"{AVX512} -mavx512bf16"}
 # No fast-math and no contraction to FMA anywhere: probabilities must be the same bits on every machine.
 CXX_FLAGS = "-std=c++17 -O3 -fPIC -pthread -fvisibility=hidden -ffp-contract=off -Wall -Wextra"
 

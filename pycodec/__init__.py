@@ -15,7 +15,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pycodec import coding, config, errors, types
+    from pycodec import coding, config, errors, ops, types
     from pycodec.codec import Codec, decompress
     from pycodec.errors import PycodecError
     from pycodec.runtime import components, create, load, plugins
@@ -33,6 +33,7 @@ __all__ = [
     "decompress",
     "errors",
     "load",
+    "ops",
     "plugins",
     "types",
 ]

@@ -12,7 +12,8 @@ std::vector<Simd> detect() {
 #if defined(__x86_64__)
   // The compiler's run-time support also asks the system (XGETBV) whether it saves the wide registers.
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
   if (!avx2) return levels;
   levels.push_back(Simd::kAvx2);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -26,16 +27,13 @@ std::vector<Simd> detect() {
 }
 
 Simd choose() {
-  const std::vector<Simd>& levels = simd_available();
   const char* wanted = std::getenv("PYCODEC_SIMD");
-  if (wanted == nullptr || *wanted == '\0') return levels.back();
-  std::string names;
-  for (Simd level : levels) {
-    if (std::string(wanted) == simd_name(level)) return level;
-    names += (names.empty() ? "" : ", ") + std::string(simd_name(level));
+  if (wanted == nullptr || *wanted == '\0') return simd_available().back();
+  try {
+    return simd_named(wanted);
+  } catch (const InvalidArgument& e) {
+    throw InvalidArgument("PYCODEC_SIMD: " + std::string(e.what()) + ", or unset it");
   }
-  throw InvalidArgument("PYCODEC_SIMD is '" + std::string(wanted) + "', but this machine runs " + names +
-                        "; set one of these or unset it");
 }
 
 }  // namespace
@@ -59,6 +57,15 @@ const std::vector<Simd>& simd_available() {
 Simd simd_in_use() {
   static const Simd level = choose();
   return level;
+}
+
+Simd simd_named(const std::string& name) {
+  std::string names;
+  for (Simd level : simd_available()) {
+    if (name == simd_name(level)) return level;
+    names += (names.empty() ? "" : ", ") + std::string(simd_name(level));
+  }
+  throw InvalidArgument("SIMD level '" + name + "', but this machine runs " + names + "; name one of these");
 }
 
 }  // namespace pycodec

@@ -13,11 +13,14 @@ enum class Simd { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
 const char* simd_name(Simd level);
 
 // Levels that this CPU and this build can run, in rising order; the first is always kScalar.
-// kAvx512 means F, BW, DQ, VL, VBMI, VBMI2 and VNNI together.
+// kAvx2 means AVX2, BMI2 and FMA together, kAvx512 also F, BW, DQ, VL, VBMI, VBMI2 and VNNI.
 const std::vector<Simd>& simd_available();
 
 // The level in use: the highest available one, or the one PYCODEC_SIMD names.
 // Throws InvalidArgument when PYCODEC_SIMD names no level, or one that cannot run here.
 Simd simd_in_use();
+
+// The level of that name. Throws InvalidArgument when there is none, or when it cannot run here.
+Simd simd_named(const std::string& name);
 
 }  // namespace pycodec

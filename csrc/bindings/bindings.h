@@ -5,3 +5,4 @@
 
 void bind_rans(pybind11::module_& m);
 void bind_context(pybind11::module_& m);
+void bind_conv(pybind11::module_& m);

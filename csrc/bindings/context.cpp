@@ -52,11 +52,7 @@ ctx::Model make_model(const py::dict& arrays, const std::string& head) {
 }
 
 ctx::Options options(int threads, const std::string& simd) {
-  if (simd.empty()) return {threads, pycodec::simd_in_use()};
-  for (pycodec::Simd level : pycodec::simd_available()) {
-    if (simd == pycodec::simd_name(level)) return {threads, level};
-  }
-  throw pycodec::InvalidArgument("SIMD level '" + simd + "' cannot run on this machine");
+  return {threads, simd.empty() ? pycodec::simd_in_use() : pycodec::simd_named(simd)};
 }
 
 ctx::Shape shape_of(const Array<int32_t>& symbols) {

@@ -58,7 +58,7 @@ void translate(std::exception_ptr p) {
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
-  m.doc() = "pycodec's native code. Private: use pycodec.coding.";
+  m.doc() = "pycodec's native code. Private: use pycodec.coding and pycodec.ops.";
   py::register_exception_translator(translate);
   m.def("build_info", &build_info, "What this extension was built with.");
   m.def("simd_available", &simd_available, "The SIMD levels that can run here, lowest first.");
@@ -67,4 +67,5 @@ PYBIND11_MODULE(_C, m) {
       "The SIMD level in use: the highest available, or what PYCODEC_SIMD says.");
   bind_rans(m);
   bind_context(m);
+  bind_conv(m);
 }

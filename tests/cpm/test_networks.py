@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pycodec_plugins.cpm.autoencoder import ResidualAutoencoder
-from pycodec_plugins.cpm.context import ContextNetwork, MaskedConv3d
+from pycodec_plugins.cpm.context import ContextNetwork
 from pycodec_plugins.cpm.residual_dct import PartialBlock, ResidualDCT
 
 
@@ -81,20 +81,6 @@ def test_each_importance_map_gives_its_own_mask():
     for z, mask in latents:
         assert bool((z[mask == 0] == 0).all())
     assert net.synthesis(latents[0][0], torch.tensor([1.0])).shape == x.shape
-
-
-@pytest.mark.parametrize("include_center", [False, True])
-@pytest.mark.parametrize("outputs", [2, 24])
-def test_masked_convolution_equals_a_masked_3d_convolution(include_center, outputs):
-    torch.manual_seed(2)
-    layer = MaskedConv3d(3, outputs, include_center)
-    nn.init.normal_(layer.bias)
-    x = torch.randn(2, 3, 4, 6, 7)  # [N, channels, planes, H, W]
-    expected = F.conv3d(F.pad(x, (1, 1, 1, 1, 1, 0)), layer.weight * layer.mask, layer.bias)
-    flat = x.transpose(1, 2).flatten(0, 1)
-    got = layer(flat, 4).unflatten(0, (2, 4)).transpose(1, 2)
-    assert torch.allclose(got, expected, atol=1e-5)
-    assert int(layer.mask.sum()) == 13 + include_center
 
 
 def test_context_network_sees_only_the_past():

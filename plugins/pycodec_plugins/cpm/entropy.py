@@ -94,7 +94,7 @@ class ContextEntropyModel(nn.Module):
             table = getattr(net, name).table.detach().double()
             return table.reshape(net.qualities, net.planes, channels).numpy()
 
-        weights = [(layer.weight * layer.mask).detach().double().numpy() for layer in net.layers]
+        weights = [layer.weight.detach().double().numpy() for layer in net.layers]
         biases = [layer.bias.detach().double().numpy() for layer in net.layers]
         return FloatContext(
             weights=weights,
