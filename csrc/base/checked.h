@@ -43,4 +43,7 @@ inline uint64_t ceil_div(uint64_t a, uint64_t b) { return a / b + (a % b != 0); 
 // floor(log2(v)) for v > 0.
 inline int floor_log2(uint64_t v) { return 63 - __builtin_clzll(v); }
 
+// ceil(log2(v)) for v > 0.
+inline int ceil_log2(uint64_t v) { return v == 1 ? 0 : floor_log2(v - 1) + 1; }
+
 }  // namespace pycodec

@@ -134,57 +134,69 @@ std::shared_ptr<rans::Tables> make_tables(int precision, bool zigzag, const Vec<
   return std::make_shared<rans::Tables>(spec);
 }
 
+rans::Options options(size_t threads, const std::string& simd) {
+  return {threads, simd.empty() ? pycodec::simd_in_use() : pycodec::simd_named(simd)};
+}
+
 py::bytes encode(const py::array& symbols, const rans::Tables& tables, const py::object& indexes,
-                 size_t threads) {
+                 size_t threads, const std::string& simd) {
   require_one_table(tables, indexes);
   const rans::IntArray s = in_array(symbols, "symbols");
   const rans::IntArray i = index_array(indexes, s.size);
+  const rans::Options how = options(threads, simd);
   std::vector<uint8_t> out;
   {
     const py::gil_scoped_release release;
-    out = rans::encode(s, tables, i, threads);
+    out = rans::encode(s, tables, i, how);
   }
   return to_bytes(out);
 }
 
 void decode(const py::buffer& data, const rans::Tables& tables, const py::object& indexes, py::array out,
-            size_t threads) {
+            size_t threads, const std::string& simd) {
   require_one_table(tables, indexes);
   const rans::MutableIntArray o = out_array(out);
   const rans::IntArray i = index_array(indexes, o.size);
   const py::buffer_info info = data.request();
   const Bytes bytes = byte_view(info);
+  const rans::Options how = options(threads, simd);
   const py::gil_scoped_release release;
-  rans::decode(bytes, tables, i, o, threads);
+  rans::decode(bytes, tables, i, o, how);
 }
 
-py::bytes encode_pmfs(const py::array& symbols, const py::array& pmfs, size_t threads) {
+py::bytes encode_pmfs(const py::array& symbols, const py::array& pmfs, size_t threads,
+                      const std::string& simd) {
   const rans::IntArray s = in_array(symbols, "symbols");
   const rans::Pmfs p = pmf_rows(pmfs);
   require_rows(p, s.size);
+  const rans::Options how = options(threads, simd);
   std::vector<uint8_t> out;
   {
     const py::gil_scoped_release release;
-    out = rans::encode(s, p, threads);
+    out = rans::encode(s, p, how);
   }
   return to_bytes(out);
 }
 
-void decode_pmfs(const py::buffer& data, const py::array& pmfs, py::array out, size_t threads) {
+void decode_pmfs(const py::buffer& data, const py::array& pmfs, py::array out, size_t threads,
+                 const std::string& simd) {
   const rans::Pmfs p = pmf_rows(pmfs);
   const rans::MutableIntArray o = out_array(out);
   require_rows(p, o.size);
   const py::buffer_info info = data.request();
   const Bytes bytes = byte_view(info);
+  const rans::Options how = options(threads, simd);
   const py::gil_scoped_release release;
-  rans::decode(bytes, p, o, threads);
+  rans::decode(bytes, p, o, how);
 }
 
 // Keeps alive what the decoder refers to.
 class StepDecoder {
  public:
   StepDecoder(const py::buffer& data, std::shared_ptr<rans::Tables> tables)
-      : info_(data.request()), tables_(std::move(tables)), decoder_(byte_view(info_), *tables_) {}
+      : info_(data.request()),
+        tables_(std::move(tables)),
+        decoder_(byte_view(info_), *tables_, pycodec::simd_in_use()) {}
 
   uint64_t count() const { return decoder_.count(); }
   uint64_t remaining() const { return decoder_.remaining(); }
@@ -212,13 +224,14 @@ void bind_rans(py::module_& m) {
   py::class_<rans::Tables, std::shared_ptr<rans::Tables>>(m, "RansTables")
       .def(py::init(&make_tables), py::arg("precision"), py::arg("zigzag"), py::arg("freqs"),
            py::arg("sizes"), py::arg("offsets"), py::arg("shifts"), py::arg("escapes"));
-  m.def("rans_encode", &encode, py::arg("symbols"), py::arg("tables"), py::arg("indexes"),
-        py::arg("threads"));
+  m.def("rans_encode", &encode, py::arg("symbols"), py::arg("tables"), py::arg("indexes"), py::arg("threads"),
+        py::arg("simd") = "");
   m.def("rans_decode", &decode, py::arg("data"), py::arg("tables"), py::arg("indexes"), py::arg("out"),
-        py::arg("threads"));
-  m.def("rans_encode_pmfs", &encode_pmfs, py::arg("symbols"), py::arg("pmfs"), py::arg("threads"));
+        py::arg("threads"), py::arg("simd") = "");
+  m.def("rans_encode_pmfs", &encode_pmfs, py::arg("symbols"), py::arg("pmfs"), py::arg("threads"),
+        py::arg("simd") = "");
   m.def("rans_decode_pmfs", &decode_pmfs, py::arg("data"), py::arg("pmfs"), py::arg("out"),
-        py::arg("threads"));
+        py::arg("threads"), py::arg("simd") = "");
   py::class_<StepDecoder>(m, "RansStepDecoder")
       .def(py::init<const py::buffer&, std::shared_ptr<rans::Tables>>(), py::arg("data"), py::arg("tables"))
       .def_property_readonly("count", &StepDecoder::count)

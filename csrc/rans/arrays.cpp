@@ -54,12 +54,15 @@ void IntArray::load_indexes(size_t begin, size_t n, size_t tables, int32_t* out)
     return;
   }
   load(begin, n, out, "indexes");
+  const int32_t last = static_cast<int32_t>(std::min<size_t>(tables, size_t{1} << 31) - 1);
+  int outside = 0;  // without a branch: compilers make vectors of it
+  for (size_t i = 0; i < n; ++i) outside |= (out[i] < 0) | (out[i] > last);
+  if (outside == 0) return;
   for (size_t i = 0; i < n; ++i) {
-    if (out[i] < 0 || static_cast<size_t>(out[i]) >= tables) {
-      throw InvalidArgument("indexes[" + std::to_string(begin + i) + "] is " + std::to_string(out[i]) +
-                            "; expected 0 to " + std::to_string(tables - 1) + ", there being " +
-                            std::to_string(tables) + " tables");
-    }
+    if (out[i] >= 0 && out[i] <= last) continue;
+    throw InvalidArgument("indexes[" + std::to_string(begin + i) + "] is " + std::to_string(out[i]) +
+                          "; expected 0 to " + std::to_string(tables - 1) + ", there being " +
+                          std::to_string(tables) + " tables");
   }
 }
 

@@ -52,7 +52,7 @@ std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t cou
       store_u32(p, state);
       p += 4;
     }
-    for (size_t w = chunk.words.size(); w > 0; p += 2) store_u16(p, chunk.words[--w]);
+    for (size_t w = 0; w < chunk.words.size(); ++w, p += 2) store_u16(p, chunk.words[w]);
     payloads.append(chunk.raw);
     payloads.append(chunk.escapes);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct Form {
 struct EncodedChunk {
   uint64_t tail = 0;
   std::vector<uint32_t> states;
-  std::vector<uint16_t> words;  // last word first, as the encoder emits them
+  std::unique_ptr<uint16_t[]> word_room;
+  Span<const uint16_t> words;  // at the end of word_room, which is filled from there
   std::vector<uint8_t> raw;
   std::vector<uint8_t> escapes;
 };

@@ -74,6 +74,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "base/span.h"
 #include "rans/arrays.h"
 #include "rans/pmf.h"
@@ -81,23 +82,29 @@
 
 namespace pycodec::rans {
 
+// How to run; no choice here changes a byte or a symbol.
+struct Options {
+  size_t threads = 1;
+  Simd simd = Simd::kScalar;
+};
+
 // Codes symbols[i] with tables[indexes[i]] (indexes empty: the only table). Throws InvalidArgument that names
 // the position of a symbol without a class, of a symbol beyond int32, or of an index without a table.
 std::vector<uint8_t> encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes,
-                            size_t threads);
-std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, size_t threads);
+                            Options options);
+std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, Options options);
 
 // The inverse. out.size symbols are expected in the stream, else CorruptStream, as for any damage; nothing is
 // allocated in proportion to what the data claims.
 void decode(Bytes data, const Tables& tables, const IntArray& indexes, const MutableIntArray& out,
-            size_t threads);
-void decode(Bytes data, const Pmfs& pmfs, const MutableIntArray& out, size_t threads);
+            Options options);
+void decode(Bytes data, const Pmfs& pmfs, const MutableIntArray& out, Options options);
 
 // Decodes step by step, for models whose next table depends on the symbols before. `data` and `tables` must
 // outlive it.
 class StepDecoder {
  public:
-  StepDecoder(Bytes data, const Tables& tables);
+  StepDecoder(Bytes data, const Tables& tables, Simd simd);
   ~StepDecoder();
 
   uint64_t count() const;      // symbols in the stream

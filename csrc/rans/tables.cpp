@@ -1,5 +1,7 @@
 #include "rans/tables.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -21,7 +23,10 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
   tables_.reserve(count);
   packed_.reserve(spec.freqs.size());
   costs_.reserve(spec.freqs.size());
-  buckets_.resize(checked_mul(count, kBuckets));
+  // About 2^14 buckets in all, which a cache holds; at least 2^8 a table.
+  const int wanted = kMaxPrecision - ceil_log2(count);
+  bucket_bits_ = std::min(precision_, std::max(kMinPrecision, wanted));
+  buckets_.resize(checked_add(checked_mul(count, size_t{1} << bucket_bits_), size_t{1}));
   const uint32_t total = 1u << precision_;
   for (size_t t = 0; t < count; ++t) {
     const auto refuse = [&](const std::string& why) {
@@ -36,15 +41,15 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
     if (spec.escapes[t] > 1)
       refuse("its escape flag is " + std::to_string(spec.escapes[t]) + "; expected 0 or 1");
 
-    Table table;
+    Table table{};
     table.first = checked_cast<uint32_t>(packed_.size());
-    table.has_escape = spec.escapes[t] != 0;
-    table.plain = static_cast<uint32_t>(size) - (table.has_escape ? 1 : 0);
+    table.has_escape = spec.escapes[t];
+    table.plain = static_cast<uint16_t>(size - table.has_escape);
     table.offset = spec.offsets[t];
     table.shift = spec.shifts[t];
 
     uint32_t start = 0, bucket = 0;
-    const uint32_t bucket_width = total / kBuckets;
+    const uint32_t buckets = 1u << bucket_bits_, bucket_width = total >> bucket_bits_;
     for (int32_t c = 0; c < size; ++c) {
       const uint32_t freq = spec.freqs[packed_.size()];
       if (freq == 0 || freq > total - start) {
@@ -52,12 +57,12 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
                "; expected at least 1 and a sum of 2^" + std::to_string(precision_));
       }
       packed_.push_back(pack_class(start, freq));
-      const bool is_escape = table.has_escape && c + 1 == size;
+      const bool is_escape = table.has_escape != 0 && c + 1 == size;
       const uint32_t bits = static_cast<uint32_t>(precision_ + table.shift + (is_escape ? 8 : 0));
       costs_.push_back(static_cast<uint16_t>(256 * bits - log2_256(freq)));
       start += freq;
-      for (; bucket < kBuckets && bucket * bucket_width < start; ++bucket) {
-        buckets_[t * kBuckets + bucket] = static_cast<uint16_t>(c);
+      for (; bucket < buckets && bucket * bucket_width < start; ++bucket) {
+        buckets_[(t << bucket_bits_) + bucket] = static_cast<uint16_t>(c);
       }
     }
     if (start != total) {
@@ -65,8 +70,10 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
              std::to_string(precision_));
     }
     tables_.push_back(table);
-    has_escapes_ = has_escapes_ || table.has_escape;
+    has_escapes_ = has_escapes_ || table.has_escape != 0;
     has_shifts_ = has_shifts_ || table.shift > 0;
+    has_offsets_ = has_offsets_ || table.offset != 0;
+    offsets_are_small_ = offsets_are_small_ && table.offset >= -(1 << 30) && table.offset <= 1 << 30;
 
     // Every class stands for int32 symbols, so that decoding needs no check but at escapes.
     const int64_t reach = table.plain;
@@ -81,6 +88,22 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
   if (packed_.size() != spec.freqs.size()) {
     throw InvalidArgument(std::to_string(spec.freqs.size()) +
                           " frequencies were given, but the sizes sum to " + std::to_string(packed_.size()));
+  }
+  make_small(spec);
+}
+
+void Tables::make_small(const Spec& spec) {
+  const auto fits = [](int32_t size) { return size <= 64; };
+  if (tables_.size() > 64 || !std::all_of(spec.sizes.begin(), spec.sizes.end(), fits)) return;
+  small_ = std::make_unique<Small>();
+  for (auto& row : small_->starts) std::fill(std::begin(row), std::end(row), uint16_t(1 << precision_));
+  for (size_t t = 0; t < tables_.size(); ++t) {
+    small_->info[t] = static_cast<uint16_t>(tables_[t].plain | tables_[t].shift << 8);
+    for (int32_t c = 0; c < spec.sizes[t]; ++c) {
+      const uint32_t both = packed_[tables_[t].first + static_cast<uint32_t>(c)];
+      small_->starts[c][t] = static_cast<uint16_t>(class_start(both));
+      small_->packed[t][c] = both;
+    }
   }
 }
 

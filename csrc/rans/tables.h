@@ -2,7 +2,9 @@
 // rans.h.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/span.h"
@@ -29,6 +31,22 @@ class Tables {
     uint64_t escape_number;  // only when cls is the escape
   };
 
+  struct Table {
+    uint32_t first;  // its first class among those of all tables
+    uint16_t plain;  // classes without the escape, at most 2^14
+    uint8_t shift;   // together with plain one number, for SIMD
+    uint8_t has_escape;
+    int32_t offset;
+    int32_t unused;  // to 16 bytes
+  };
+
+  // The same once more for sets of at most 64 tables of at most 64 classes, as SIMD looks them up.
+  struct Small {
+    uint16_t starts[65][64];  // [class][table], 2^P beyond a table's last class
+    uint16_t info[64];        // [table] plain classes, shift << 8
+    uint32_t packed[64][64];  // [table][class]
+  };
+
   // Throws InvalidArgument naming the table that breaks a rule.
   explicit Tables(const Spec& spec);
 
@@ -36,18 +54,29 @@ class Tables {
   size_t size() const { return tables_.size(); }
   bool has_escapes() const { return has_escapes_; }
   bool has_shifts() const { return has_shifts_; }
+  bool has_offsets() const { return has_offsets_; }
+  bool offsets_are_small() const { return offsets_are_small_; }  // none beyond +-2^30
+  bool zigzag() const { return zigzag_; }
+
+  // Plain arrays, for SIMD: tables; packed classes of all tables; for each table the first class that reaches
+  // into each of 2^bucket_bits equal parts of its slots (one more element may be read).
+  const Table* data() const { return tables_.data(); }
+  const uint32_t* packed_data() const { return packed_.data(); }
+  const uint16_t* buckets_data() const { return buckets_.data(); }
+  int bucket_bits() const { return bucket_bits_; }
+  const Small* small() const { return small_.get(); }  // null for larger sets
 
   int shift(size_t table) const { return tables_[table].shift; }
   uint32_t packed(size_t table, uint32_t cls) const { return packed_[tables_[table].first + cls]; }
   // What coding this class takes, for the encoder's choices (choices.h), in 1/256 bit.
   uint32_t cost(size_t table, uint32_t cls) const { return costs_[tables_[table].first + cls]; }
   bool is_escape(size_t table, uint32_t cls) const {
-    return tables_[table].has_escape && cls == tables_[table].plain;
+    return tables_[table].has_escape != 0 && cls == tables_[table].plain;
   }
 
-  // The class that holds a slot (< 2^P): through 256 buckets, then a short scan.
+  // The class that holds a slot (< 2^P): through its bucket, then a short scan.
   uint32_t find(size_t table, uint32_t slot) const {
-    uint32_t cls = buckets_[table * kBuckets + (slot >> (precision_ - kBucketBits))];
+    uint32_t cls = buckets_[(table << bucket_bits_) + (slot >> (precision_ - bucket_bits_))];
     const uint32_t* p = packed_.data() + tables_[table].first;
     while (slot - class_start(p[cls]) >= class_freq(p[cls])) ++cls;
     return cls;
@@ -66,7 +95,7 @@ class Tables {
       if (r >= 0 && static_cast<uint64_t>(r) < plain) return {static_cast<uint32_t>(r), 0};
       number = r >= 0 ? 2 * (static_cast<uint64_t>(r) - plain) : 2 * static_cast<uint64_t>(-1 - r) + 1;
     }
-    return {t.has_escape ? t.plain : kNoClass, number};
+    return {t.has_escape != 0 ? t.plain : kNoClass, number};
   }
 
   // q of a class that is not the escape.
@@ -83,16 +112,7 @@ class Tables {
   }
 
  private:
-  static constexpr int kBucketBits = 8;
-  static constexpr size_t kBuckets = size_t{1} << kBucketBits;
-
-  struct Table {
-    uint32_t first;  // its first class in packed_
-    uint32_t plain;  // classes without the escape
-    int32_t offset;
-    uint8_t shift;
-    bool has_escape;
-  };
+  void make_small(const Spec& spec);
 
   static int64_t unzigzag(uint64_t z) {
     const int64_t half = static_cast<int64_t>(z >> 1);
@@ -103,10 +123,14 @@ class Tables {
   bool zigzag_;
   bool has_escapes_ = false;
   bool has_shifts_ = false;
+  bool has_offsets_ = false;
+  bool offsets_are_small_ = true;
+  int bucket_bits_;
   std::vector<Table> tables_;
   std::vector<uint32_t> packed_;
   std::vector<uint16_t> costs_;
-  std::vector<uint16_t> buckets_;  // [tables][kBuckets] first class that reaches into the bucket
+  std::vector<uint16_t> buckets_;
+  std::unique_ptr<Small> small_;
 };
 
 }  // namespace pycodec::rans

@@ -55,6 +55,19 @@ def case(kind: str, n: int, seed: int = 0) -> Case:
             tables,
             rng.integers(0, 2, n).astype(np.int32),
         )
+    if kind == "wide":  # more classes than a small set has, each table with values of its own
+        sizes, offsets = (300, 5, 90), (-150, 1_000_000, 7)
+        freqs = [
+            np.diff(np.sort(rng.choice(8191, size - 1, replace=False) + 1), prepend=0, append=8192)
+            for size in sizes
+        ]
+        tables = Tables.from_cdfs([np.append(0, f.cumsum()) for f in freqs], 13, offsets=offsets)
+        indexes = rng.integers(0, 3, n).astype(np.int16)
+        drawn = [
+            rng.choice(size, n, p=f / 8192) + offset
+            for size, offset, f in zip(sizes, offsets, freqs, strict=True)
+        ]
+        return Case(np.choose(indexes, drawn).astype(np.int32), tables, indexes)
     if kind == "certain":  # a table of one class: no bits at all
         return Case(np.full(n, 7, np.uint16), Tables.from_cdfs([0, 1 << 10], 10, offsets=7))
     logits = rng.normal(size=(n, 6)) * 1.7
@@ -66,6 +79,6 @@ def case(kind: str, n: int, seed: int = 0) -> Case:
     return Case(symbols, pmfs=np.floor(p * 65535).astype(np.uint16))
 
 
-KINDS = ("iid", "gaussian", "escapes", "certain", "pmfs", "pmfs16")
+KINDS = ("iid", "gaussian", "escapes", "wide", "certain", "pmfs", "pmfs16")
 
 BOTH = (coding, reference)

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import BOTH, KINDS, SCALES, case
 
+from pycodec import coding
 from pycodec.coding import Decoder, Tables, decode, decode_pmfs, encode, encode_pmfs, reference
+from pycodec.native import native
 
 # Sizes on both sides of every choice of lanes, of sampling and of a second chunk.
 SIZES = (0, 1, 2, 31, 33, 400, 1500, 5000, 17000)
@@ -19,10 +21,10 @@ DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 @pytest.mark.parametrize("kind", KINDS)
 def test_native_and_reference_agree(kind: str, n: int) -> None:
     c = case(kind, n)
-    native, plain = (c.encode(module) for module in BOTH)
-    assert native == plain
+    data, plain = (c.encode(module) for module in BOTH)
+    assert data == plain
     for module in BOTH:
-        np.testing.assert_array_equal(c.decode(native, module), c.symbols)
+        np.testing.assert_array_equal(c.decode(data, module), c.symbols)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "iid"])
@@ -36,6 +38,22 @@ def test_streams_of_many_chunks_agree(kind: str) -> None:
     assert data == c.encode(reference)
     np.testing.assert_array_equal(c.decode(data), c.symbols)
     np.testing.assert_array_equal(c.decode(data, reference), c.symbols)
+
+
+@pytest.mark.parametrize("level", native().simd_available())
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [33, 17_000, 150_000])
+def test_every_simd_level_writes_and_reads_the_same(kind: str, n: int, level: str) -> None:
+    c = case(kind, n)
+    out = np.empty(n, np.int32)
+    if c.pmfs is not None:
+        data = native().rans_encode_pmfs(c.symbols, c.pmfs, 1, level)
+        native().rans_decode_pmfs(data, c.pmfs, out, 1, level)
+    else:
+        data = native().rans_encode(c.symbols, c.tables.native, c.indexes, 1, level)
+        native().rans_decode(data, c.tables.native, c.indexes, out, 1, level)
+    assert data == c.encode(reference if n < 20_000 else coding)
+    np.testing.assert_array_equal(out, c.symbols)
 
 
 def chunk_symbols(data: bytes) -> int:

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/thread_pool.h"
+#include "rans/block_loops.h"
 #include "rans/layout.h"
 #include "rans/rans.h"
 
@@ -19,36 +20,11 @@ constexpr size_t kBlock = 1024;
 
 constexpr char kWrongTables[] = "; the data is damaged, or was written with other tables";
 
-// Reads the fields BitWriter wrote.
-class BitReader {
- public:
-  explicit BitReader(Bytes data) : data_(data) {}
-  // False when the data ends inside the field.
-  bool get(int bits, uint32_t& value) {
-    if (filled_ < bits) {
-      if (pos_ == data_.size()) return false;
-      acc_ |= static_cast<uint32_t>(data_[pos_++]) << filled_;
-      filled_ += 8;
-    }
-    value = acc_ & ((1u << bits) - 1);
-    acc_ >>= bits;
-    filled_ -= bits;
-    return true;
-  }
-  bool at_end() const { return pos_ == data_.size() && acc_ == 0; }
-  size_t position() const { return pos_; }
-
- private:
-  Bytes data_;
-  size_t pos_ = 0;
-  uint32_t acc_ = 0;
-  int filled_ = 0;
-};
-
 // The tables of a block of symbols, by prepared tables.
 class TableSource {
  public:
-  TableSource(const Tables& tables, const IntArray& indexes) : tables_(&tables), indexes_(&indexes) {}
+  TableSource(const Tables& tables, const IntArray& indexes, const BlockLoops& loops)
+      : tables_(&tables), indexes_(&indexes), loops_(&loops) {}
 
   int precision() const { return tables_->precision(); }
   Form form() const { return {tables_->precision(), tables_->has_shifts(), tables_->has_escapes()}; }
@@ -57,6 +33,8 @@ class TableSource {
   // Block of at most kBlock symbols from `begin` in the arrays on.
   void load(size_t begin, size_t n) { indexes_->load_indexes(begin, n, tables_->size(), block_.data()); }
   size_t table(size_t i) const { return static_cast<size_t>(block_[i]); }
+  const int32_t* indexes() const { return block_.data(); }
+  const BlockLoops& loops() const { return *loops_; }
 
   // Symbol i of the block: its class and that packed.
   uint32_t find(size_t i, uint32_t slot, uint32_t& packed) {
@@ -65,9 +43,15 @@ class TableSource {
     return cls;
   }
 
+  // Rounds of 32 lanes from symbol i of the block on: see BlockLoops.
+  size_t decode(size_t i, size_t n, uint32_t* states, Words* words, uint16_t* classes) {
+    return loops_->decode(*tables_, block_.data() + i, n, states, words, classes);
+  }
+
  private:
   const Tables* tables_;
   const IntArray* indexes_;
+  const BlockLoops* loops_;
   std::array<int32_t, kBlock> block_;
 };
 
@@ -80,7 +64,7 @@ class PmfSource {
   Form form() const { return {kPmfPrecision, false, false}; }
   const Tables* tables() const { return nullptr; }
   void load(size_t begin, size_t) { begin_ = begin; }
-  size_t table(size_t) const { return 0; }
+  size_t decode(size_t, size_t, uint32_t*, Words*, uint16_t*) { return 0; }
 
   uint32_t find(size_t i, uint32_t slot, uint32_t& packed) {
     pmfs_->row_starts(begin_ + i, starts_.data());
@@ -103,7 +87,7 @@ class ChunkDecoder {
       : view_(view),
         lanes_(lanes),
         lane_symbols_(view.symbols - view.tail),
-        raw_(view.raw),
+        raw_{view.raw},
         escapes_(view.escapes, offset_of(view.escapes), "chunk " + std::to_string(view.index) + ", ") {
     for (size_t l = 0; l < lanes; ++l) {
       states_[l] = load_u32(view.states.data() + 4 * l);
@@ -142,11 +126,7 @@ class ChunkDecoder {
       classes[i] = static_cast<uint16_t>(decode_tail_symbol(source, i));
       ++done_;
     }
-    if (source.tables() != nullptr) {
-      for (size_t i = 0; i < n; ++i) out[i] = value(*source.tables(), source.table(i), classes[i]);
-    } else {
-      std::copy(classes.begin(), classes.begin() + static_cast<std::ptrdiff_t>(n), out);
-    }
+    to_values(source, classes.data(), n, out);
     if (remaining() == 0) end_chunk();
   }
 
@@ -163,6 +143,13 @@ class ChunkDecoder {
     size_t lane = static_cast<size_t>(done_ % L);
     size_t i = 0;
     while (i < n) {
+      if (L == kMaxLanes && lane == 0) {
+        const uint8_t* words = view_.words.data();
+        Words left{words + 2 * word_, words + view_.words.size()};
+        i += source.decode(i, n - i, states_.data(), &left, classes + i);
+        word_ = static_cast<size_t>(left.next - words) / 2;
+        if (i == n) break;
+      }
       if (lane == 0 && n - i >= L && words_left() >= L) {
         // A whole round: one check of bounds, then reads without branches.
         const uint8_t* p = view_.words.data() + 2 * word_;
@@ -242,31 +229,45 @@ class ChunkDecoder {
     }
   }
 
-  // A class with its side data.
-  int32_t value(const Tables& tables, size_t table, uint32_t cls) {
-    int64_t q;
-    if (tables.is_escape(table, cls)) {
-      const uint64_t number = escapes_.varint("its escapes");
-      if (number >> 40 != 0) escapes_.fail("an escaped symbol beyond int32");
-      q = tables.coarse_value_of_escape(table, number);
-    } else {
-      q = tables.coarse_value(table, cls);
+  void to_values(const PmfSource&, const uint16_t* classes, size_t n, int32_t* out) {
+    std::copy(classes, classes + n, out);
+  }
+
+  // Classes with their side data.
+  void to_values(const TableSource& source, const uint16_t* classes, size_t n, int32_t* out) {
+    const Tables& tables = *source.tables();
+    const int32_t* indexes = source.indexes();
+    for (size_t i = 0; i < n;) {
+      i += source.loops().values(tables, indexes + i, classes + i, n - i, &raw_, out + i);
+      // What the loop stops at is among the next symbols.
+      for (const size_t end = std::min(n, i + 16); i < end; ++i) {
+        const int32_t q = coarse_value(tables, source.table(i), classes[i]);
+        const int k = tables.shift(source.table(i));
+        uint32_t low = 0;
+        if (k > 0 && !raw_.get(k, low)) {
+          view_.fail(offset_of(view_.escapes), "its raw bits end early" + std::string(kWrongTables));
+        }
+        out[i] = q * (1 << k) + static_cast<int32_t>(low);
+      }
     }
+  }
+
+  // q, which times 2^k is an int32.
+  int32_t coarse_value(const Tables& tables, size_t table, uint32_t cls) {
+    if (!tables.is_escape(table, cls)) return static_cast<int32_t>(tables.coarse_value(table, cls));
+    const uint64_t number = escapes_.varint("its escapes");
+    if (number >> 40 != 0) escapes_.fail("an escaped symbol beyond int32");
+    const int64_t q = tables.coarse_value_of_escape(table, number);
     const int k = tables.shift(table);
-    uint32_t low = 0;
-    if (k > 0 && !raw_.get(k, low)) {
-      view_.fail(offset_of(view_.escapes), "its raw bits end early" + std::string(kWrongTables));
-    }
-    const int64_t v = q * (int64_t{1} << k) + low;
-    if (v < std::numeric_limits<int32_t>::min() || v > std::numeric_limits<int32_t>::max()) {
+    if (q < std::numeric_limits<int32_t>::min() >> k || q > std::numeric_limits<int32_t>::max() >> k) {
       escapes_.fail("an escaped symbol beyond int32");
     }
-    return static_cast<int32_t>(v);
+    return static_cast<int32_t>(q);
   }
 
   void end_chunk() {
     if (!raw_.at_end()) {
-      view_.fail(offset_of(view_.raw) + raw_.position(),
+      view_.fail(offset_of(view_.raw) + raw_.bytes_read(),
                  "raw bits that belong to no symbol" + std::string(kWrongTables));
     }
     if (escapes_.remaining() != 0)
@@ -281,18 +282,18 @@ class ChunkDecoder {
   size_t word_ = 0;
   uint32_t tail_state_ = 0;
   size_t tail_word_ = 0;
-  BitReader raw_;
+  RawSource raw_;
   ByteReader escapes_;
 };
 
 template <class Source>
-void decode_stream(Bytes data, const Source& source, const MutableIntArray& out, size_t threads) {
+void decode_stream(Bytes data, const Source& source, const MutableIntArray& out, Options options) {
   const StreamView stream(data, source.form());
   if (stream.count() != out.size) {
     throw CorruptStream("the stream holds " + std::to_string(stream.count()) + " symbols; expected " +
                         std::to_string(out.size));
   }
-  parallel_for(stream.chunks().size(), threads, [&](size_t c) {
+  parallel_for(stream.chunks().size(), options.threads, [&](size_t c) {
     const ChunkView& view = stream.chunks()[c];
     stream.check_crc(view);
     Source mine = source;
@@ -311,17 +312,18 @@ void decode_stream(Bytes data, const Source& source, const MutableIntArray& out,
 }  // namespace
 
 void decode(Bytes data, const Tables& tables, const IntArray& indexes, const MutableIntArray& out,
-            size_t threads) {
-  decode_stream(data, TableSource(tables, indexes), out, threads);
+            Options options) {
+  decode_stream(data, TableSource(tables, indexes, block_loops(options.simd)), out, options);
 }
 
-void decode(Bytes data, const Pmfs& pmfs, const MutableIntArray& out, size_t threads) {
-  decode_stream(data, PmfSource(pmfs), out, threads);
+void decode(Bytes data, const Pmfs& pmfs, const MutableIntArray& out, Options options) {
+  decode_stream(data, PmfSource(pmfs), out, options);
 }
 
 struct StepDecoder::State {
-  State(Bytes data, const Tables& t)
+  State(Bytes data, const Tables& t, Simd simd)
       : tables(t),
+        loops(block_loops(simd)),
         stream(data, {t.precision(), t.has_shifts(), t.has_escapes()}),
         remaining(stream.count()) {}
 
@@ -336,6 +338,7 @@ struct StepDecoder::State {
   }
 
   const Tables& tables;
+  const BlockLoops& loops;
   StreamView stream;
   uint64_t remaining;
   size_t next_chunk = 0;
@@ -343,7 +346,8 @@ struct StepDecoder::State {
   bool failed = false;
 };
 
-StepDecoder::StepDecoder(Bytes data, const Tables& tables) : state_(std::make_unique<State>(data, tables)) {}
+StepDecoder::StepDecoder(Bytes data, const Tables& tables, Simd simd)
+    : state_(std::make_unique<State>(data, tables, simd)) {}
 StepDecoder::~StepDecoder() = default;
 
 uint64_t StepDecoder::count() const { return state_->stream.count(); }
@@ -358,7 +362,7 @@ void StepDecoder::pull(const IntArray& indexes, const MutableIntArray& out) {
                           " are left in the stream");
   }
   s.failed = true;  // until this pull is through
-  TableSource source(s.tables, indexes);
+  TableSource source(s.tables, indexes, s.loops);
   std::array<int32_t, kBlock> values;
   for (size_t at = 0; at < out.size;) {
     ChunkDecoder& chunk = s.chunk();

@@ -3,11 +3,13 @@
 // symbol.
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/thread_pool.h"
+#include "rans/block_loops.h"
 #include "rans/choices.h"
 #include "rans/layout.h"
 #include "rans/rans.h"
@@ -18,33 +20,11 @@ namespace {
 constexpr size_t kBlock = 1024;
 static_assert(kSampleBlock <= kBlock);
 
-// Appends fields of up to 7 bits, the first one lowest.
-class BitWriter {
- public:
-  explicit BitWriter(std::vector<uint8_t>& out) : out_(out) {}
-  void put(uint32_t value, int bits) {
-    acc_ |= (value & ((1u << bits) - 1)) << filled_;
-    filled_ += bits;
-    if (filled_ < 8) return;
-    out_.push_back(static_cast<uint8_t>(acc_));
-    acc_ >>= 8;
-    filled_ -= 8;
-  }
-  void flush() {
-    if (filled_ > 0) out_.push_back(static_cast<uint8_t>(acc_));
-  }
-
- private:
-  std::vector<uint8_t>& out_;
-  uint32_t acc_ = 0;
-  int filled_ = 0;
-};
-
 // Symbols with prepared tables.
 class TableSource {
  public:
-  TableSource(const IntArray& symbols, const Tables& tables, const IntArray& indexes)
-      : symbols_(symbols), tables_(tables), indexes_(indexes) {}
+  TableSource(const IntArray& symbols, const Tables& tables, const IntArray& indexes, const BlockLoops& loops)
+      : symbols_(symbols), tables_(tables), indexes_(indexes), loops_(loops) {}
 
   size_t count() const { return symbols_.size; }
   Form form() const { return {tables_.precision(), tables_.has_shifts(), tables_.has_escapes()}; }
@@ -68,32 +48,46 @@ class TableSource {
   void prepare(size_t begin, size_t n, uint32_t* packed, EncodedChunk& chunk) const {
     std::array<int32_t, kBlock> symbols, indexes;
     ByteWriter escapes;
-    BitWriter raw(chunk.raw);
+    if (tables_.has_shifts()) chunk.raw.resize(n - n / 8 + 16);  // 7 bits each
+    RawSink raw{chunk.raw.data()};
     for (size_t done = 0; done < n; done += kBlock) {
       const size_t m = std::min(kBlock, n - done);
       symbols_.load(begin + done, m, symbols.data(), "symbols");
       indexes_.load_indexes(begin + done, m, tables_.size(), indexes.data());
-      for (size_t i = 0; i < m; ++i) {
-        const size_t t = static_cast<size_t>(indexes[i]);
-        const Tables::Coded coded = tables_.classify(t, symbols[i]);
-        if (coded.cls == Tables::kNoClass) {
-          throw InvalidArgument("symbols[" + std::to_string(begin + done + i) + "] is " +
-                                std::to_string(symbols[i]) + ", which table " + std::to_string(t) +
-                                " has no class for; clip the symbols or use tables with an escape");
+      for (size_t i = 0; i < m;) {
+        i += loops_.classify(tables_, symbols.data() + i, indexes.data() + i, m - i, packed + done + i, &raw);
+        // What the loop stops at is among the next symbols.
+        for (const size_t end = std::min(m, i + 16); i < end; ++i) {
+          const size_t table = static_cast<size_t>(indexes[i]);
+          packed[done + i] = classify(symbols[i], table, begin + done + i, escapes);
+          if (const int k = tables_.shift(table); k > 0) {
+            raw.put(static_cast<uint32_t>(symbols[i]) & ((1u << k) - 1), k);
+          }
         }
-        packed[done + i] = tables_.packed(t, coded.cls);
-        if (tables_.is_escape(t, coded.cls)) escapes.varint(coded.escape_number);
-        if (const int k = tables_.shift(t); k > 0) raw.put(static_cast<uint32_t>(symbols[i]), k);
       }
     }
-    raw.flush();
+    if (tables_.has_shifts()) {
+      chunk.raw.resize(static_cast<size_t>(raw.next - chunk.raw.data()) + (raw.count > 0 ? 1 : 0));
+    }
     chunk.escapes = std::move(escapes.bytes());
   }
 
  private:
+  uint32_t classify(int32_t symbol, size_t table, size_t position, ByteWriter& escapes) const {
+    const Tables::Coded coded = tables_.classify(table, symbol);
+    if (coded.cls == Tables::kNoClass) {
+      throw InvalidArgument("symbols[" + std::to_string(position) + "] is " + std::to_string(symbol) +
+                            ", which table " + std::to_string(table) +
+                            " has no class for; clip the symbols or use tables with an escape");
+    }
+    if (tables_.is_escape(table, coded.cls)) escapes.varint(coded.escape_number);
+    return tables_.packed(table, coded.cls);
+  }
+
   const IntArray& symbols_;
   const Tables& tables_;
   const IntArray& indexes_;
+  const BlockLoops& loops_;
 };
 
 // Symbols with a row of probabilities each.
@@ -176,60 +170,63 @@ size_t encode_tail(const uint32_t* packed, size_t n, size_t lanes, int precision
   return n - first;
 }
 
-// Symbols [0, n) backward through L lanes.
+// Symbols [first, n) backward through L lanes, words going down from `end`. Returns the first word.
 template <size_t L>
-void encode_lanes(const uint32_t* packed, size_t n, int precision, uint32_t* states,
-                  std::vector<uint16_t>& words) {
-  words.resize(n);  // at most one a symbol
-  uint16_t* out = words.data();
-  for (size_t i = n; i > 0;) {
+uint16_t* encode_lanes(const uint32_t* packed, size_t first, size_t n, int precision, uint32_t* states,
+                       uint16_t* end) {
+  for (size_t i = n; i > first;) {
     --i;
     uint32_t x = states[i % L];
     const bool emits = step_emits(x, class_freq(packed[i]), precision);
-    *out = static_cast<uint16_t>(x);  // without a branch: overwritten unless it counts
-    out += emits;
+    end[-1] = static_cast<uint16_t>(x);  // without a branch: overwritten unless it counts
+    end -= emits;
     x = emits ? x >> 16 : x;
     states[i % L] = step_encode(x, packed[i], precision);
   }
-  words.resize(static_cast<size_t>(out - words.data()));
+  return end;
+}
+
+uint16_t* encode_32_lanes(const uint32_t* packed, size_t n, int precision, uint32_t* states, uint16_t* end,
+                          const BlockLoops& loops) {
+  size_t whole = n / 32 * 32;
+  end = encode_lanes<32>(packed, whole, n, precision, states, end);
+  whole -= loops.encode(packed, whole, precision, states, &end);
+  return encode_lanes<32>(packed, 0, whole, precision, states, end);
 }
 
 template <class Source>
-EncodedChunk encode_chunk(const Source& source, size_t begin, size_t n, size_t lanes) {
+EncodedChunk encode_chunk(const Source& source, size_t begin, size_t n, size_t lanes,
+                          const BlockLoops& loops) {
   const int precision = source.form().precision;
   EncodedChunk chunk;
-  std::vector<uint32_t> packed(n);
-  source.prepare(begin, n, packed.data(), chunk);
+  const std::unique_ptr<uint32_t[]> room(new uint32_t[n]);
+  uint32_t* packed = room.get();
+  source.prepare(begin, n, packed, chunk);
   chunk.states.assign(lanes, kLowerBound);
-  if (lanes > 1) chunk.tail = encode_tail(packed.data(), n, lanes, precision, chunk.states.data());
-  const size_t m = n - static_cast<size_t>(chunk.tail);
   uint32_t* states = chunk.states.data();
-  switch (lanes) {
-    case 1:
-      encode_lanes<1>(packed.data(), m, precision, states, chunk.words);
-      break;
-    case 4:
-      encode_lanes<4>(packed.data(), m, precision, states, chunk.words);
-      break;
-    case 8:
-      encode_lanes<8>(packed.data(), m, precision, states, chunk.words);
-      break;
-    default:
-      encode_lanes<32>(packed.data(), m, precision, states, chunk.words);
-  }
+  if (lanes > 1) chunk.tail = encode_tail(packed, n, lanes, precision, states);
+  const size_t m = n - static_cast<size_t>(chunk.tail);
+  chunk.word_room.reset(new uint16_t[m + 1]);  // at most one a symbol, and one that does not count
+  uint16_t* end = chunk.word_room.get() + m + 1;
+  uint16_t* words = lanes == 1   ? encode_lanes<1>(packed, 0, m, precision, states, end)
+                    : lanes == 4 ? encode_lanes<4>(packed, 0, m, precision, states, end)
+                    : lanes == 8 ? encode_lanes<8>(packed, 0, m, precision, states, end)
+                                 : encode_32_lanes(packed, m, precision, states, end, loops);
+  chunk.words = {words, static_cast<size_t>(end - words)};
   return chunk;
 }
 
 template <class Source>
-std::vector<uint8_t> encode_stream(const Source& source, size_t threads) {
+std::vector<uint8_t> encode_stream(const Source& source, Options options) {
   const size_t count = source.count();
   if (count == 0) return write_stream(source.form(), 1, 0, 0, {});
   const Choices choices = make_choices(source);
   std::vector<EncodedChunk> chunks(static_cast<size_t>(ceil_div(count, choices.chunk_symbols)));
-  parallel_for(chunks.size(), threads, [&](size_t c) {
+  const BlockLoops& loops = block_loops(options.simd);
+  parallel_for(chunks.size(), options.threads, [&](size_t c) {
     const size_t begin = c * static_cast<size_t>(choices.chunk_symbols);
     const size_t n = std::min(static_cast<size_t>(choices.chunk_symbols), count - begin);
-    chunks[c] = encode_chunk(source, begin, n, static_cast<size_t>(choices.lanes));
+    chunks[c] = encode_chunk(source, begin, n, static_cast<size_t>(choices.lanes), loops);
   });
   return write_stream(source.form(), choices.lanes, count, choices.chunk_symbols, chunks);
 }
@@ -237,12 +234,12 @@ std::vector<uint8_t> encode_stream(const Source& source, size_t threads) {
 }  // namespace
 
 std::vector<uint8_t> encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes,
-                            size_t threads) {
-  return encode_stream(TableSource(symbols, tables, indexes), threads);
+                            Options options) {
+  return encode_stream(TableSource(symbols, tables, indexes, block_loops(options.simd)), options);
 }
 
-std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, size_t threads) {
-  return encode_stream(PmfSource(symbols, pmfs), threads);
+std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, Options options) {
+  return encode_stream(PmfSource(symbols, pmfs), options);
 }
 
 }  // namespace pycodec::rans
