@@ -29,6 +29,7 @@ format: ## rewrite files the way lint wants them
 bench: ## measure everything on this machine and render the README (DATA=folder with kodak/)
 	$(PYTHON) benchmarks/bench_coding.py
 	$(PYTHON) benchmarks/bench_context.py
+	$(PYTHON) benchmarks/bench_masked_conv3d.py
 	$(PYTHON) benchmarks/bench_codec.py --data $(DATA)/kodak
 	$(PYTHON) benchmarks/bench_rd.py --data $(DATA)/kodak
 	$(PYTHON) benchmarks/render.py

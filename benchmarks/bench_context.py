@@ -4,7 +4,9 @@ Volumes: categorical, 32 planes of 64 x 96 with 6 centres (the paper's model on 
 parametric, 96 planes of 64 x 96 (ctx3d on a Kodak image); random seeded weights and symbols.
 
   encode, decode    the integer model with its range coder, one native call, on one and on two threads
-  torch forward     one pass over the whole volume: what an encoder needs at least, and a decoder cannot use
+  float forward     one pass of the float network over the whole volume, by pycodec.ops.masked_conv3d: what an
+                    encoder needs at least, and a decoder cannot use
+  torch forward     the same by torch's conv3d
   torch wavefront   decoding order: every activation computed once, all independent symbols in one batch; the
                     strongest way to decode in torch. Symbols are given: it is spared the entropy decoding
   torch naive       decoding order: one block of 5 x 9 x 9 per symbol, as in the original code; few symbols
@@ -21,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pycodec.ops import causal_mask
 from pycodec_plugins.cpm.context import ContextNetwork
 from pycodec_plugins.cpm.entropy import CategoricalContext, ContextEntropyModel, ParametricContext
 
@@ -48,9 +51,9 @@ class WavefrontDecoder:
         )
         self.layers = []
         for layer in network.layers:
-            taps = layer.mask.nonzero()  # [taps, 3]
+            taps = causal_mask(layer.include_center).nonzero()  # [taps, 3]
             offsets = (taps[:, 0] - 1) * self.plane + (taps[:, 1] - 1) * self.row + taps[:, 2] - 1
-            weight = (layer.weight * layer.mask)[:, :, taps[:, 0], taps[:, 1], taps[:, 2]]  # [out, in, taps]
+            weight = layer.weight[:, :, taps[:, 0], taps[:, 1], taps[:, 2]]  # [out, in, taps]
             self.layers.append((offsets, weight.permute(2, 1, 0).flatten(0, 1).contiguous(), layer.bias))
         zero = torch.zeros(planes, 1)
         self.plane_bias = [zero, zero]
@@ -90,7 +93,8 @@ class WavefrontDecoder:
 def dense_forward(network: ContextNetwork, memory_format: torch.memory_format) -> Any:
     """The four layers by ``torch.nn.functional.conv3d`` over the (2, 3, 3) box that holds the causal taps."""
     weights = [
-        (layer.weight * layer.mask).contiguous(memory_format=memory_format) for layer in network.layers
+        (layer.weight * causal_mask(layer.include_center)).contiguous(memory_format=memory_format)
+        for layer in network.layers
     ]
 
     def layer(index: int, x: Tensor) -> Tensor:
@@ -171,7 +175,7 @@ def baselines(
     blocks = torch.randn(naive, 1, 5, 9, 9)
 
     calls = {
-        "torch forward": (lambda: network(x[None], quality), symbols.size),
+        "float forward": (lambda: network(x[None], quality), symbols.size),
         "torch forward, conv3d": (
             lambda: dense_forward(network, torch.contiguous_format)(x[None, None]),
             symbols.size,

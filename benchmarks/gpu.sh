@@ -23,7 +23,7 @@ PYCODEC_CUDA=1 python3 -m pip install --quiet --no-index --no-deps --no-build-is
 python3 -m pycodec doctor --json | tee "$out/doctor.json"
 # pytest exits with 5 when no test is marked cuda; anything else that is not 0 is a failure.
 python3 -m pytest -m cuda -q || [ $? -eq 5 ]
-for name in coding context; do
+for name in coding context masked_conv3d; do
   python3 "benchmarks/bench_$name.py" --out "$out/$name.json"
 done
 

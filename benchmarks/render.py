@@ -1,8 +1,8 @@
 """Write the figures of the README and the model cards from benchmarks/results: tables and a plot.
 
 A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, ms-ssim, verify, speed,
-coding, context; for a codec that ships weights, card-CODEC (how they were trained) and rd-points-CODEC. With
---check nothing is written; exit status 1 when a table or the figure is not up to date.
+coding, context, masked-conv3d; for a codec that ships weights, card-CODEC (how they were trained) and
+rd-points-CODEC. With --check nothing is written; exit status 1 when a table or the figure is not up to date.
 """
 
 from __future__ import annotations
@@ -187,6 +187,22 @@ def context_table(document: dict[str, Any]) -> str:
     return markdown(headings, rows) + caption(f"Best of {document['repeats']}.", document["environment"])
 
 
+def conv_table(document: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{r['type']}, {r['direction']}, {r['coder']}",
+            f"{1e3 * r['seconds']:.1f}",
+            f"{r['gflops']:.0f}",
+            f"{100 * r['share_of_matmul']:.0f} %",
+            f"{r['ratio']:.1f}",
+        ]
+        for r in document["results"]
+    ]
+    headings = ["masked 3D convolution", "ms", "GFLOP/s", "of torch's matmul", "times pycodec"]
+    text = f"One layer, 24 to 24 channels, on one core, best of {document['repeats']}."
+    return markdown(headings, rows) + caption(text, document["environment"])
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rd": ("rd_kodak.json", rd_table),
     "ms-ssim": ("rd_kodak.json", ms_ssim_table),
@@ -194,6 +210,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "speed": ("codec_speed.json", speed_table),
     "coding": ("coding.json", coding_table),
     "context": ("context.json", context_table),
+    "masked-conv3d": ("masked_conv3d.json", conv_table),
 }
 CARDS = common.ROOT / "plugins" / "pycodec_plugins" / "cpm" / "weights"
 for codec in ("ctx3d", "cpm"):

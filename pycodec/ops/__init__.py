@@ -1,5 +1,5 @@
 """Operators of pycodec's networks, each a native kernel with a plain torch reference in the same file."""
 
-from .masked_conv3d import masked_conv3d, masked_conv3d_reference
+from .masked_conv3d import causal_mask, masked_conv3d, masked_conv3d_reference
 
-__all__ = ["masked_conv3d", "masked_conv3d_reference"]
+__all__ = ["causal_mask", "masked_conv3d", "masked_conv3d_reference"]
