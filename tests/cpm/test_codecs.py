@@ -19,6 +19,7 @@ RECIPES = {
     "ctx3d": """
 codec = "ctx3d"
 checkpoint_every = 2
+validate_every = 2
 [config.transform]
 luma = 10
 chroma = 3
@@ -50,6 +51,7 @@ crop = 32
     "cpm": """
 codec = "cpm"
 checkpoint_every = 2
+validate_every = 2
 [config.transform]
 channels = 6
 width = 8

@@ -28,7 +28,11 @@ class PartialBlock(nn.Module):
         self.bias = QualityTable(torch.zeros(qualities, 2 * channels))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, channels, H, W], [N]
-        if not (torch.is_grad_enabled() or self.training) and x.device.type == "cpu" and len(x) == 1:
+        if (
+            len(x) == 1
+            and x.device.type == "cpu"
+            and not (torch.is_grad_enabled() or self.training or torch.is_autocast_enabled("cpu"))
+        ):
             return self._forward_in_strips(x, quality)
         y = torch.cat([self.spatial(x[:, : self.part]), x[:, self.part :]], 1)
         hidden = self.expand(y) + self.bias(quality)[:, :, None, None].to(y.dtype)
