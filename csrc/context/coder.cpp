@@ -42,6 +42,7 @@ std::unique_ptr<Evaluator> make_evaluator(const Model& model, const Biases& bias
                                           Simd simd) {
 #if defined(__x86_64__)
   if (simd >= Simd::kAvx512) return make_avx512(model, biases, shape, threads + 1);
+  if (simd >= Simd::kAvx2) return make_avx2(model, biases, shape, threads + 1);
 #else
   (void)simd;
 #endif

@@ -42,7 +42,8 @@ class Evaluator {
 std::unique_ptr<Evaluator> make_scalar(const Model& model, const Biases& biases, Shape shape, int slots);
 
 #if defined(__x86_64__)
-// 16 rows of a step at once; for Simd::kAvx512.
+// 8 or 16 rows of a step at once; for Simd::kAvx2 and Simd::kAvx512.
+std::unique_ptr<Evaluator> make_avx2(const Model& model, const Biases& biases, Shape shape, int slots);
 std::unique_ptr<Evaluator> make_avx512(const Model& model, const Biases& biases, Shape shape, int slots);
 #endif
 
