@@ -14,7 +14,9 @@ const BlockLoops& block_loops(Simd level) {
       [](const Tables&, const int32_t*, size_t, uint32_t*, Words*, uint16_t*) -> size_t { return 0; },
       [](const Tables&, const int32_t*, const uint16_t*, size_t, RawSource*, int32_t*) -> size_t {
         return 0;
-      }};
+      },
+      [](const Pmfs&, size_t, const int32_t*, size_t, uint32_t*) -> size_t { return 0; },
+      [](const Pmfs&, size_t, size_t, uint32_t*, Words*, uint16_t*) -> size_t { return 0; }};
   return kNone;
 }
 

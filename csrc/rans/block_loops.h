@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/cpu_features.h"
+#include "rans/pmf.h"
 #include "rans/tables.h"
 
 namespace pycodec::rans {
@@ -74,6 +75,12 @@ struct BlockLoops {
   // Values of classes that are not escapes, with their raw bits.
   size_t (*values)(const Tables& tables, const int32_t* indexes, const uint16_t* classes, size_t n,
                    RawSource* raw, int32_t* values);
+
+  // The same for rows of probabilities, `row` being the first: packed classes, and classes. They stop before
+  // what is refused.
+  size_t (*classify_pmfs)(const Pmfs& pmfs, size_t row, const int32_t* symbols, size_t n, uint32_t* packed);
+  size_t (*decode_pmfs)(const Pmfs& pmfs, size_t row, size_t n, uint32_t* states, Words* words,
+                        uint16_t* classes);
 };
 
 // Of a level, or of the highest below it that has any; for the scalar level they take no symbol.

@@ -1,6 +1,8 @@
 // The block loops in AVX-512: 16 symbols a register, two registers a round of 32 lanes.
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "rans/block_loops.h"
 #include "rans/step.h"
 
@@ -257,12 +259,122 @@ size_t values(const Tables& tables, const int32_t* indexes, const uint16_t* clas
   return i;
 }
 
+constexpr size_t kShortRow = 12;
+
+// The frequencies of 16 rows of probabilities, class after class, by the rule of pmf.h.
+class Rows {
+ public:
+  Rows(const Pmfs& pmfs, size_t row)
+      : pmfs_(pmfs),
+        first_(row * pmfs.classes),
+        steps_(_mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                                  all(static_cast<int>(pmfs.classes)))),
+        spare_(static_cast<int>((1u << kPmfPrecision) - pmfs.classes)) {}
+
+  // As the formula gives it, that of the last class included; lanes that are no probability go to `refused`.
+  INLINE __m512i freq(size_t cls, __mmask16* refused) const {
+    if (pmfs_.floats != nullptr) {
+      const __m512 p = column(pmfs_.floats + first_, cls);
+      *refused |= _mm512_cmp_ps_mask(p, _mm512_setzero_ps(), _CMP_NGE_UQ) |
+                  _mm512_cmp_ps_mask(p, _mm512_set1_ps(1.0f), _CMP_NLE_UQ);
+      const __m512 scaled = _mm512_mul_ps(p, _mm512_set1_ps(static_cast<float>(spare_)));
+      return _mm512_add_epi32(_mm512_cvttps_epi32(scaled), all(1));
+    }
+    const __m512i pair = _mm512_i32gather_epi32(steps_, pmfs_.words + first_ + cls, 2);
+    const __m512i u = _mm512_and_si512(pair, all(0xffff));
+    return _mm512_add_epi32(_mm512_srli_epi32(_mm512_mullo_epi32(u, all(spare_)), 16), all(1));
+  }
+
+ private:
+  // Element `cls` of each row. Short rows are loaded whole and permuted, which is faster than gathering.
+  INLINE __m512 column(const float* rows, size_t cls) const {
+    if (pmfs_.classes > kShortRow) return _mm512_i32gather_ps(steps_, rows + cls, 4);
+    const __m512i at = _mm512_add_epi32(steps_, all(static_cast<int>(cls)));
+    const __m512i pair = _mm512_srli_epi32(at, 5);
+    __m512 column = _mm512_setzero_ps();
+    for (size_t k = 0; 2 * k < pmfs_.classes; ++k, rows += 32) {
+      const __m512 found = _mm512_permutex2var_ps(_mm512_loadu_ps(rows), at, _mm512_loadu_ps(rows + 16));
+      column = _mm512_mask_mov_ps(column, _mm512_cmpeq_epi32_mask(pair, all(static_cast<int>(k))), found);
+    }
+    return column;
+  }
+
+  const Pmfs& pmfs_;
+  const size_t first_;
+  const __m512i steps_;
+  const int spare_;
+};
+
+// Rows from `row` on that the loops may take: they read up to 16 elements beyond.
+size_t readable_rows(const Pmfs& pmfs, size_t row, size_t n) {
+  return row + n + 16 <= pmfs.rows ? n : n - std::min<size_t>(n, 16);
+}
+
+size_t classify_pmfs(const Pmfs& pmfs, size_t row, const int32_t* symbols, size_t n, uint32_t* packed) {
+  const __m512i total = all(1 << kPmfPrecision);
+  n = readable_rows(pmfs, row, n);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Rows rows(pmfs, row + i);
+    const __m512i symbol = _mm512_loadu_si512(symbols + i);
+    __m512i sum = _mm512_setzero_si512(), start = sum, freq = sum;
+    __mmask16 refused = _mm512_cmpge_epu32_mask(symbol, all(static_cast<int>(pmfs.classes)));
+    for (size_t c = 0; c < pmfs.classes; ++c) {
+      const __mmask16 chosen = _mm512_cmpeq_epi32_mask(symbol, all(static_cast<int>(c)));
+      const __m512i f = rows.freq(c, &refused);
+      start = _mm512_mask_mov_epi32(start, chosen, sum);
+      freq = _mm512_mask_mov_epi32(freq, chosen, c + 1 < pmfs.classes ? f : _mm512_sub_epi32(total, sum));
+      sum = _mm512_add_epi32(sum, f);
+    }
+    if ((refused | _mm512_cmpgt_epi32_mask(sum, total)) != 0) break;
+    _mm512_storeu_si512(packed + i, _mm512_or_si512(start, _mm512_slli_epi32(freq, 16)));
+  }
+  return i;
+}
+
+// One step of 16 lanes; false when a row is refused.
+INLINE bool decode_pmf_step(const Pmfs& pmfs, size_t row, __m512i* x, Words* words, uint16_t* classes) {
+  const Rows rows(pmfs, row);
+  const __m512i total = all(1 << kPmfPrecision), slot = _mm512_and_si512(*x, all((1 << kPmfPrecision) - 1));
+  __mmask16 refused = 0;
+  __m512i sum = rows.freq(0, &refused), cls = _mm512_setzero_si512(), start = cls, end = total;
+  for (size_t c = 1; c < pmfs.classes; ++c) {
+    const __mmask16 beyond = _mm512_cmpge_epu32_mask(slot, sum);
+    cls = _mm512_mask_add_epi32(cls, beyond, cls, all(1));
+    start = _mm512_mask_mov_epi32(start, beyond, sum);
+    end = _mm512_mask_min_epu32(end, ~beyond, end, sum);
+    sum = _mm512_add_epi32(sum, rows.freq(c, &refused));
+  }
+  if ((refused | _mm512_cmpgt_epi32_mask(sum, total)) != 0) return false;
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(classes), _mm512_cvtepi32_epi16(cls));
+  *x = advance(*x, _mm512_sub_epi32(end, start), _mm512_sub_epi32(slot, start), kPmfPrecision, words);
+  return true;
+}
+
+size_t decode_pmfs(const Pmfs& pmfs, size_t row, size_t n, uint32_t* states, Words* words,
+                   uint16_t* classes) {
+  n = readable_rows(pmfs, row, n);
+  size_t i = 0;
+  for (; i + 32 <= n && words->end - words->next >= 64; i += 32) {
+    __m512i low = _mm512_loadu_si512(states), high = _mm512_loadu_si512(states + kLanes);
+    Words left = *words;
+    if (!decode_pmf_step(pmfs, row + i, &low, &left, classes + i) ||
+        !decode_pmf_step(pmfs, row + i + kLanes, &high, &left, classes + i + kLanes)) {
+      break;
+    }
+    _mm512_storeu_si512(states, low);
+    _mm512_storeu_si512(states + kLanes, high);
+    *words = left;
+  }
+  return i;
+}
+
 #undef INLINE
 
 }  // namespace
 
 const BlockLoops& avx512_block_loops() {
-  static constexpr BlockLoops kLoops = {classify, encode, decode, values};
+  static constexpr BlockLoops kLoops = {classify, encode, decode, values, classify_pmfs, decode_pmfs};
   return kLoops;
 }
 

@@ -58,13 +58,15 @@ class TableSource {
 // The same by rows of probabilities.
 class PmfSource {
  public:
-  explicit PmfSource(const Pmfs& pmfs) : pmfs_(&pmfs) {}
+  PmfSource(const Pmfs& pmfs, const BlockLoops& loops) : pmfs_(&pmfs), loops_(&loops) {}
 
   int precision() const { return kPmfPrecision; }
   Form form() const { return {kPmfPrecision, false, false}; }
   const Tables* tables() const { return nullptr; }
   void load(size_t begin, size_t) { begin_ = begin; }
-  size_t decode(size_t, size_t, uint32_t*, Words*, uint16_t*) { return 0; }
+  size_t decode(size_t i, size_t n, uint32_t* states, Words* words, uint16_t* classes) {
+    return loops_->decode_pmfs(*pmfs_, begin_ + i, n, states, words, classes);
+  }
 
   uint32_t find(size_t i, uint32_t slot, uint32_t& packed) {
     pmfs_->row_starts(begin_ + i, starts_.data());
@@ -76,6 +78,7 @@ class PmfSource {
 
  private:
   const Pmfs* pmfs_;
+  const BlockLoops* loops_;
   size_t begin_ = 0;
   std::array<uint16_t, kMaxPmfClasses + 1> starts_;
 };
@@ -317,7 +320,7 @@ void decode(Bytes data, const Tables& tables, const IntArray& indexes, const Mut
 }
 
 void decode(Bytes data, const Pmfs& pmfs, const MutableIntArray& out, Options options) {
-  decode_stream(data, PmfSource(pmfs), out, options);
+  decode_stream(data, PmfSource(pmfs, block_loops(options.simd)), out, options);
 }
 
 struct StepDecoder::State {

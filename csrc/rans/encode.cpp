@@ -93,7 +93,8 @@ class TableSource {
 // Symbols with a row of probabilities each.
 class PmfSource {
  public:
-  PmfSource(const IntArray& symbols, const Pmfs& pmfs) : symbols_(symbols), pmfs_(pmfs) {}
+  PmfSource(const IntArray& symbols, const Pmfs& pmfs, const BlockLoops& loops)
+      : symbols_(symbols), pmfs_(pmfs), loops_(loops) {}
 
   size_t count() const { return symbols_.size; }
   Form form() const { return {kPmfPrecision, false, false}; }
@@ -115,23 +116,29 @@ class PmfSource {
   // n <= kBlock
   void pack(size_t begin, size_t n, uint32_t* packed) const {
     std::array<int32_t, kBlock> symbols;
-    std::array<uint16_t, kMaxPmfClasses + 1> starts;
     symbols_.load(begin, n, symbols.data(), "symbols");
-    for (size_t i = 0; i < n; ++i) {
-      const int32_t s = symbols[i];
-      if (s < 0 || static_cast<size_t>(s) >= pmfs_.classes) {
-        throw InvalidArgument("symbols[" + std::to_string(begin + i) + "] is " + std::to_string(s) +
-                              "; expected 0 to " + std::to_string(pmfs_.classes - 1) + ", pmfs having " +
-                              std::to_string(pmfs_.classes) + " classes");
-      }
-      pmfs_.row_starts(begin + i, starts.data());
-      const uint32_t start = starts[static_cast<size_t>(s)];
-      packed[i] = pack_class(start, starts[static_cast<size_t>(s) + 1] - start);
+    for (size_t i = 0; i < n;) {
+      i += loops_.classify_pmfs(pmfs_, begin + i, symbols.data() + i, n - i, packed + i);
+      // What the loop stops at is among the next symbols.
+      for (const size_t end = std::min(n, i + 16); i < end; ++i) packed[i] = classify(symbols[i], begin + i);
     }
+  }
+
+  uint32_t classify(int32_t symbol, size_t position) const {
+    if (symbol < 0 || static_cast<size_t>(symbol) >= pmfs_.classes) {
+      throw InvalidArgument("symbols[" + std::to_string(position) + "] is " + std::to_string(symbol) +
+                            "; expected 0 to " + std::to_string(pmfs_.classes - 1) + ", pmfs having " +
+                            std::to_string(pmfs_.classes) + " classes");
+    }
+    std::array<uint16_t, kMaxPmfClasses + 1> starts;
+    pmfs_.row_starts(position, starts.data());
+    const uint32_t start = starts[static_cast<size_t>(symbol)];
+    return pack_class(start, starts[static_cast<size_t>(symbol) + 1] - start);
   }
 
   const IntArray& symbols_;
   const Pmfs& pmfs_;
+  const BlockLoops& loops_;
 };
 
 template <class Source>
@@ -239,7 +246,7 @@ std::vector<uint8_t> encode(const IntArray& symbols, const Tables& tables, const
 }
 
 std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, Options options) {
-  return encode_stream(PmfSource(symbols, pmfs), options);
+  return encode_stream(PmfSource(symbols, pmfs, block_loops(options.simd)), options);
 }
 
 }  // namespace pycodec::rans
