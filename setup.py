@@ -28,7 +28,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
-AVX2 = "-mavx2 -mfma -mbmi -mbmi2 -mpopcnt -mlzcnt"
+AVX2 = "-mavx2 -mfma -mpclmul -mbmi -mbmi2 -mpopcnt -mlzcnt"
 AVX512 = f"{AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512vnni"
 SIMD_FLAGS = {"avx2": AVX2, "avx512": AVX512, "avx512bf16": f"{AVX512} -mavx512bf16"}
 # No fast-math and no contraction to FMA anywhere: probabilities must be the same bits on every machine.

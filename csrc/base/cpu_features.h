@@ -13,7 +13,7 @@ enum class Simd { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
 const char* simd_name(Simd level);
 
 // Levels that this CPU and this build can run, in rising order; the first is always kScalar.
-// kAvx2 means AVX2, BMI2 and FMA together, kAvx512 also F, BW, DQ, VL, VBMI, VBMI2 and VNNI.
+// kAvx2 means AVX2, BMI2, FMA and PCLMULQDQ together, kAvx512 also F, BW, DQ, VL, VBMI, VBMI2 and VNNI.
 const std::vector<Simd>& simd_available();
 
 // The level in use: the highest available one, or the one PYCODEC_SIMD names.

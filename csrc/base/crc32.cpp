@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/bytes.h"
+#include "base/cpu_features.h"
 
 namespace pycodec {
 namespace {
@@ -31,6 +32,15 @@ uint32_t crc32(Bytes data, uint32_t crc) {
   uint32_t c = ~crc;
   const uint8_t* p = data.data();
   size_t n = data.size();
+#if defined(__x86_64__)
+  static const bool has_blocks = simd_available().back() >= Simd::kAvx2;
+  if (has_blocks && n >= 64) {
+    const size_t blocks = n / 16 * 16;
+    c = crc32_of_blocks({p, blocks}, c);
+    p += blocks;
+    n -= blocks;
+  }
+#endif
   for (; n >= 8; n -= 8, p += 8) {
     const uint32_t lo = c ^ load_u32(p), hi = load_u32(p + 4);
     c = kTable[7][lo & 0xff] ^ kTable[6][lo >> 8 & 0xff] ^ kTable[5][lo >> 16 & 0xff] ^ kTable[4][lo >> 24] ^

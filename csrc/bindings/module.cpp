@@ -3,8 +3,10 @@
 #include <pybind11/pybind11.h>
 
 #include <string>
+#include <string_view>
 
 #include "base/cpu_features.h"
+#include "base/crc32.h"
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "build_info.h"
@@ -65,6 +67,13 @@ PYBIND11_MODULE(_C, m) {
   m.def(
       "simd_in_use", [] { return pycodec::simd_name(pycodec::simd_in_use()); },
       "The SIMD level in use: the highest available, or what PYCODEC_SIMD says.");
+  m.def(
+      "crc32",
+      [](const py::bytes& data, uint32_t crc) {
+        const std::string_view view = data;
+        return pycodec::crc32({reinterpret_cast<const unsigned char*>(view.data()), view.size()}, crc);
+      },
+      py::arg("data"), py::arg("crc") = 0, "zlib.crc32 as the range coder computes it.");
   bind_rans(m);
   bind_context(m);
   bind_conv(m);
