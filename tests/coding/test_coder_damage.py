@@ -11,11 +11,19 @@ from streams import BOTH, KINDS, Case, case
 
 from pycodec.coding import Decoder, Tables, decode, encode, reference
 from pycodec.errors import CorruptStream
+from pycodec.native import native
 
 
 def small(kind: str, n: int) -> tuple[Case, bytes]:
     c = case(kind, n, seed=3)
     return c, c.encode()
+
+
+def test_checksum_is_that_of_zlib() -> None:
+    data = np.random.default_rng(0).bytes(1200)
+    for n in (*range(200), 1200):  # blocks of 64 and of 16 bytes, and what is left
+        assert native().crc32(data[:n]) == zlib.crc32(data[:n])
+        assert native().crc32(data[n:], 0x12345678) == zlib.crc32(data[n:], 0x12345678)
 
 
 @pytest.mark.parametrize("n", [0, 1, 60, 900])  # 900: several lanes and a tail
