@@ -15,7 +15,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pycodec import coding, config, errors, ops, types
+    from pycodec import coding, config, errors, ops, profiling, types
     from pycodec.codec import Codec, decompress
     from pycodec.errors import PycodecError
     from pycodec.runtime import components, create, load, plugins
@@ -35,6 +35,7 @@ __all__ = [
     "load",
     "ops",
     "plugins",
+    "profiling",
     "types",
 ]
 

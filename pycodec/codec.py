@@ -21,6 +21,7 @@ from pycodec.errors import (
     WeightsMismatch,
 )
 from pycodec.images import Picture, as_picture
+from pycodec.profiling import stage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -96,15 +97,19 @@ class Codec:
             WeightsMismatch: a file of another codec, or of this one with other weights.
             InvalidInput: more pixels than `pycodec.images.MAX_PIXELS`, or a device that is not there.
         """
-        container = bitstream.parse(data)
-        header = container.header
-        self._check_origin(header)
-        images.check_pixels(header.width, header.height)
-        alpha = images.unpack_alpha(container.alpha, header.width, header.height) if container.alpha else None
-        icc = images.unpack_icc(container.icc) if container.icc else None
-        symbols = self._decode_symbols(container)
-        rgb = self._synthesize(symbols, header.quality_step, (header.width, header.height), device)
-        return images.to_pil(rgb, header.grey, alpha, icc)
+        with stage("container"):
+            container = bitstream.parse(data)
+            header = container.header
+            size = header.width, header.height
+            self._check_origin(header)
+            images.check_pixels(*size)
+            alpha = images.unpack_alpha(container.alpha, *size) if container.alpha else None
+            icc = images.unpack_icc(container.icc) if container.icc else None
+        with stage("tables and coding"):
+            symbols = self._decode_symbols(container)
+        with stage("transform"):
+            rgb = self._synthesize(symbols, header.quality_step, size, device)
+            return images.to_pil(rgb, header.grey, alpha, icc)
 
     def reconstruct(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
         """What the file of ``image`` decodes to, without coding: uint8 [H, W, 3], or bands as in
@@ -152,17 +157,21 @@ class Codec:
         }
 
     def _encode(self, picture: Picture, step: int, device: str) -> bytes:
-        symbols = self._analyze(picture, step, device)
-        width, height = picture.size
-        header = Header(
-            self.name, self.fingerprint, width, height, step, _symbols_crc(symbols), grey=picture.grey
-        )
-        container = Container(header, self.entropy_model.encode(symbols, step))
-        if picture.alpha is not None:
-            container = replace(container, alpha=images.pack_alpha(picture.alpha))
-        if picture.icc is not None:
-            container = replace(container, icc=images.pack_icc(picture.icc))
-        return container.to_bytes()
+        with stage("transform"):
+            symbols = self._analyze(picture, step, device)
+        with stage("coding"):
+            payload = self.entropy_model.encode(symbols, step)
+        with stage("container"):
+            width, height = picture.size
+            header = Header(
+                self.name, self.fingerprint, width, height, step, _symbols_crc(symbols), grey=picture.grey
+            )
+            container = Container(header, payload)
+            if picture.alpha is not None:
+                container = replace(container, alpha=images.pack_alpha(picture.alpha))
+            if picture.icc is not None:
+                container = replace(container, icc=images.pack_icc(picture.icc))
+            return container.to_bytes()
 
     def _encode_below(self, picture: Picture, bpp: float, device: str) -> bytes:
         """The largest file of at most ``bpp``, as far as sizes grow with the quality."""

@@ -70,18 +70,19 @@ ctx::Biases biases_of(const Array<int32_t>& bias0, const Array<int32_t>& bias3) 
           {bias3.data(), static_cast<size_t>(bias3.size())}};
 }
 
-py::bytes encode(const ctx::Model& model, const Array<int32_t>& symbols, const Array<int32_t>& bias0,
+py::tuple encode(const ctx::Model& model, const Array<int32_t>& symbols, const Array<int32_t>& bias0,
                  const Array<int32_t>& bias3, int threads, const std::string& simd) {
   const ctx::Shape shape = shape_of(symbols);
   const ctx::Biases biases = biases_of(bias0, bias3);
   const ctx::Options how = options(threads, simd);
   const pycodec::Span<const int32_t> in(symbols.data(), static_cast<size_t>(symbols.size()));
   std::vector<uint8_t> out;
+  double table_seconds;
   {
     const py::gil_scoped_release release;
-    out = ctx::encode(model, biases, shape, in, how);
+    out = ctx::encode(model, biases, shape, in, how, &table_seconds);
   }
-  return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
+  return py::make_tuple(py::bytes(reinterpret_cast<const char*>(out.data()), out.size()), table_seconds);
 }
 
 void decode(const ctx::Model& model, const py::bytes& data, Array<int32_t> symbols,
@@ -114,7 +115,9 @@ void bind_context(py::module_& m) {
   py::class_<ctx::Model>(m, "ContextModel").def(py::init(&make_model), "arrays"_a, "head"_a);
   m.def("context_encode", &encode, "model"_a, "symbols"_a.noconvert(), "bias0"_a.noconvert(),
         "bias3"_a.noconvert(), "threads"_a, "simd"_a,
-        "Stream of int32 symbols [D, H, W]; simd is a level's name, or '' for the one in use.");
+        "Stream of int32 symbols [D, H, W], and the seconds that its tables took; simd is a level's name, or "
+        "'' "
+        "for the one in use.");
   m.def("context_decode", &decode, "model"_a, "data"_a, "symbols"_a.noconvert(), "bias0"_a.noconvert(),
         "bias3"_a.noconvert(), "threads"_a, "simd"_a, "Fill int32 symbols [D, H, W] from a stream.");
   m.def("context_tables", &tables, "model"_a, "symbols"_a.noconvert(), "values"_a.noconvert(),

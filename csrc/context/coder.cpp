@@ -1,4 +1,5 @@
 // encode, decode and tables: one image's symbols through the network and the range coder.
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -154,11 +155,16 @@ int log2_at_most(uint64_t value, int limit) {
 }  // namespace
 
 std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
-                            Span<const int32_t> symbols, Options options) {
+                            Span<const int32_t> symbols, Options options, double* table_seconds) {
   check(model, biases, shape, symbols.size(), options);
+  if (table_seconds != nullptr) *table_seconds = 0;
   if (symbols.empty()) return {};
   check_symbols(model, symbols);
+  const auto start = std::chrono::steady_clock::now();
   const Coded coded = intervals_of(model, biases, shape, symbols, options);
+  if (table_seconds != nullptr) {
+    *table_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
 
   const uint64_t payload = payload_bytes(coded);
   const int log_substreams = log2_at_most(payload / 2048, std::min(kMaxSubstreams, shape.planes));

@@ -18,8 +18,9 @@ struct Options {
 };
 
 // Stream of `symbols` (shape.size() of them). Throws InvalidArgument for symbols or shapes out of range.
+// `table_seconds`, if any, is the time that the network took, the rest being the range coder's.
 std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
-                            Span<const int32_t> symbols, Options options);
+                            Span<const int32_t> symbols, Options options, double* table_seconds = nullptr);
 
 // Writes the symbols of a stream. Throws CorruptStream when `data` is not a stream of that many symbols.
 void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,

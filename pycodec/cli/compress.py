@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pycodec import files, runtime
+from pycodec import files, profiling, runtime
 from pycodec.errors import InvalidInput
 
 
@@ -19,8 +19,15 @@ from pycodec.errors import InvalidInput
 @click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16; the codec has its own default.")
 @click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--profile", is_flag=True, help="Also print where the time goes.")
 def command(
-    source: str, output: str | None, name: str, quality: float | None, bpp: float | None, device: str
+    source: str,
+    output: str | None,
+    name: str,
+    quality: float | None,
+    bpp: float | None,
+    device: str,
+    profile: bool,
 ) -> None:
     """Compress the image IN, of any format Pillow reads, to a .pci file.
 
@@ -36,7 +43,8 @@ def command(
         click.echo(f"warning: {source}: {note}", err=True)
     codec = runtime.load(name)
     start = time.perf_counter()
-    data = codec.compress(picture, quality, bpp, device)
+    with profiling.profile() as stages:
+        data = codec.compress(picture, quality, bpp, device)
     seconds = time.perf_counter() - start
     files.write_bytes(target, data)
     width, height = picture.size
@@ -46,6 +54,14 @@ def command(
         f"1:{raw_bytes / len(data):.1f} of the raw pixels, {seconds:.2f} s",
         err=target == "-",
     )
+    if profile:
+        click.echo(profile_line(stages, seconds), err=target == "-")
+
+
+def profile_line(stages: dict[str, float], seconds: float) -> str:
+    """Milliseconds by stage, and of the whole."""
+    parts = [f"{name} {1e3 * taken:.1f} ms" for name, taken in stages.items()]
+    return f"{', '.join(parts)}; {1e3 * seconds:.1f} ms in all"
 
 
 def refuse_same_file(source: str, target: str) -> None:

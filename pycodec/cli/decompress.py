@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycodec import files
-from pycodec.cli.compress import refuse_same_file
+from pycodec import files, profiling
+from pycodec.cli.compress import profile_line, refuse_same_file
 from pycodec.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 @click.argument("source", metavar="IN.pci")
 @click.option("-o", "--output", metavar="OUT", help="Any suffix Pillow writes; by default IN with .png.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-def command(source: str, output: str | None, device: str) -> None:
+@click.option("--profile", is_flag=True, help="Also print where the time goes.")
+def command(source: str, output: str | None, device: str, profile: bool) -> None:
     """Turn IN.pci back into an image, in the format that the suffix of OUT names."""
     target = str(Path(source).with_suffix(".png")) if output is None else output
     refuse_same_file(source, target)
@@ -38,10 +39,13 @@ def command(source: str, output: str | None, device: str) -> None:
     from pycodec.codec import decompress  # imports torch: only once there is something to decode
 
     start = time.perf_counter()
-    image = decompress(data, device)
+    with profiling.profile() as stages:
+        image = decompress(data, device)
     seconds = time.perf_counter() - start
     files.write_bytes(target, _encoded(image, image_format, target))
     click.echo(f"{target}: {image.width} x {image.height} {image.mode}, {seconds:.2f} s")
+    if profile:
+        click.echo(profile_line(stages, seconds))
 
 
 def _format_of(target: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import profiling
 from ..errors import InvalidInput
 from ..native import native
 
@@ -93,7 +94,9 @@ class ContextModel:
         """
         volume = self._volume(symbols)
         biases = self.biases(quality_step, volume.shape[0])
-        data: bytes = native().context_encode(self._native, volume, *biases, _threads(threads), "")
+        data: bytes
+        data, table_seconds = native().context_encode(self._native, volume, *biases, _threads(threads), "")
+        profiling.add("tables", table_seconds)
         return data
 
     def decode(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +55,21 @@ def stream(run, picture):
     """The .pci file of the picture, at the highest quality: the toy codec is lossless there."""
     assert run("compress", picture, "--quality", 8)[0] == 0
     return picture.with_suffix(".pci")
+
+
+def test_profile_names_every_stage(run, picture, tmp_path):
+    def stages(text: str) -> dict[str, float]:
+        return {name: float(ms) for name, ms in re.findall(r"([a-z][a-z ]*[a-z]) ([\d.]+) ms", text)}
+
+    status, out, _ = run("compress", picture, "-o", tmp_path / "a.pci", "--profile")
+    encoding = stages(out)
+    assert status == 0
+    assert list(encoding) == ["transform", "coding", "container"]
+    whole = float(re.search(r"; ([\d.]+) ms in all", out)[1])
+    assert sum(encoding.values()) <= whole + 0.2  # of rounding
+    status, out, _ = run("decompress", tmp_path / "a.pci", "-o", tmp_path / "a.png", "--profile")
+    assert list(stages(out)) == ["container", "tables and coding", "transform"]
+    assert "ms in all" not in run("compress", picture, "-o", tmp_path / "b.pci")[1]
 
 
 def test_there_and_back(run, picture, stream, tmp_path):

@@ -37,7 +37,7 @@ def on_backend(model: ContextModel, symbols: np.ndarray, simd: str, threads: int
     biases = model.biases(STEP, symbols.shape[0])
     values = np.empty((model.outputs, *symbols.shape), np.int32)
     native().context_tables(model._native, symbols, values, *biases, threads, simd)
-    data = native().context_encode(model._native, symbols, *biases, threads, simd)
+    data, _ = native().context_encode(model._native, symbols, *biases, threads, simd)
     decoded = np.full(symbols.shape, -1, np.int32)
     native().context_decode(model._native, data, decoded, *biases, threads, simd)
     np.testing.assert_array_equal(decoded, symbols)
@@ -116,7 +116,7 @@ def on_backend_at(model: ContextModel, symbols: np.ndarray, simd: str, step: int
     biases = model.biases(step, symbols.shape[0])
     values = np.empty((model.outputs, *symbols.shape), np.int32)
     native().context_tables(model._native, symbols, values, *biases, 1, simd)
-    return values, native().context_encode(model._native, symbols, *biases, 1, simd)
+    return values, native().context_encode(model._native, symbols, *biases, 1, simd)[0]
 
 
 @pytest.mark.parametrize("simd", native().simd_available())
