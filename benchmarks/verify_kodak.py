@@ -17,6 +17,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -116,24 +117,24 @@ def main() -> int:
         return 0
 
     codec = pycodec.load(arguments.codec)
-    results = []
-    for path in files:
-        pixels = rd.load_image(path)
-        for quality in arguments.qualities:
-            results.append({"image": path.name, "quality": quality, **check(codec, pixels, quality)})
-            print(
-                f"\r{arguments.codec}: {len(results)} of {len(files) * len(arguments.qualities)}",
-                end="",
-                file=sys.stderr,
-            )
-    print(file=sys.stderr)
-
     levels = [DEFAULT_LEVEL, *(arguments.levels or native().simd_available()[:-1])]
     passed_on = ["--data", str(arguments.data), "--codec", arguments.codec]
     passed_on += ["--qualities", ",".join(f"{q:g}" for q in arguments.qualities)]
-    for level in levels:
-        reports = run_witness(level, passed_on)
-        for result, report in zip(results, reports, strict=True):
+    results = []
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1)) as pool:  # beside this process
+        witnesses = [pool.submit(run_witness, level, passed_on) for level in levels]
+        for path in files:
+            pixels = rd.load_image(path)
+            for quality in arguments.qualities:
+                results.append({"image": path.name, "quality": quality, **check(codec, pixels, quality)})
+                print(
+                    f"\r{arguments.codec}: {len(results)} of {len(files) * len(arguments.qualities)}",
+                    end="",
+                    file=sys.stderr,
+                )
+        print(file=sys.stderr)
+    for done in witnesses:
+        for result, report in zip(results, done.result(), strict=True):
             result["bytes"] &= report["file"] == result["file"]
             result["symbols"] &= all(found == result["symbols_sha256"] for found in report["symbols"])
 
