@@ -54,6 +54,15 @@ const std::vector<Simd>& simd_available() {
   return levels;
 }
 
+bool has_avx512_bf16() {
+#if defined(__x86_64__)
+  static const bool has = simd_available().back() >= Simd::kAvx512 && __builtin_cpu_supports("avx512bf16");
+  return has;
+#else
+  return false;
+#endif
+}
+
 Simd simd_in_use() {
   static const Simd level = choose();
   return level;

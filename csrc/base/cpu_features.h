@@ -16,6 +16,9 @@ const char* simd_name(Simd level);
 // kAvx2 means AVX2, BMI2, FMA and PCLMULQDQ together, kAvx512 also F, BW, DQ, VL, VBMI, VBMI2 and VNNI.
 const std::vector<Simd>& simd_available();
 
+// Whether this CPU also has AVX512_BF16, which is no level of its own.
+bool has_avx512_bf16();
+
 // The level in use: the highest available one, or the one PYCODEC_SIMD names.
 // Throws InvalidArgument when PYCODEC_SIMD names no level, or one that cannot run here.
 Simd simd_in_use();

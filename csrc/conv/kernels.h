@@ -65,7 +65,6 @@ const Kernels& scalar_kernels();
 #if defined(__x86_64__)
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
-bool has_bfloat16_dot();
 const Kernels& avx512bf16_kernels();
 #endif
 

@@ -22,8 +22,6 @@ struct Vec {
 
 }  // namespace
 
-bool has_bfloat16_dot() { return __builtin_cpu_supports("avx512bf16"); }
-
 const Kernels& avx512bf16_kernels() {
   static constexpr Kernels kernels = kernels_of<Vec>();
   return kernels;

@@ -35,8 +35,8 @@ int tap_count(const Options& options) { return options.include_center ? kMaxTaps
 const Kernels& kernels_for(Simd simd, Element type) {
 #if defined(__x86_64__)
   if (simd >= Simd::kAvx512) {
-    static const bool dot = has_bfloat16_dot();
-    return dot && type == Element::kBFloat16 ? avx512bf16_kernels() : avx512_kernels();
+    const bool dot = type == Element::kBFloat16 && has_avx512_bf16();
+    return dot ? avx512bf16_kernels() : avx512_kernels();
   }
   if (simd >= Simd::kAvx2) return avx2_kernels();
 #else

@@ -2,7 +2,6 @@
 // rans.h.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
