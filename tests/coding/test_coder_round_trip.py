@@ -10,6 +10,7 @@ from streams import BOTH, KINDS, SCALES, case
 
 from pycodec import coding
 from pycodec.coding import Decoder, Tables, decode, decode_pmfs, encode, encode_pmfs, reference
+from pycodec.errors import InvalidInput
 from pycodec.native import native
 
 # Sizes on both sides of every choice of lanes, of sampling and of a second chunk.
@@ -54,6 +55,27 @@ def test_every_simd_level_writes_and_reads_the_same(kind: str, n: int, level: st
         native().rans_decode(data, c.tables.native, c.indexes, out, 1, level)
     assert data == c.encode(reference if n < 20_000 else coding)
     np.testing.assert_array_equal(out, c.symbols)
+
+
+@pytest.mark.parametrize("level", native().simd_available())
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([np.nan, 0.5, 0], r"pmfs\[5020\]\[0\] is nan"),
+        ([0.5, -0.1, 0], r"pmfs\[5020\]\[1\] is -0.1"),
+        ([1.00001, 0, 0], r"pmfs\[5020\]\[0\] is 1.00001"),
+        ([0.6, 0.6, 0], r"pmfs\[5020\] sums to more than 1"),
+    ],
+)
+def test_every_simd_level_refuses_the_same_probabilities(row: list[float], message: str, level: str) -> None:
+    pmfs = np.full((20_000, 3), 0.3, np.float32)
+    symbols = np.random.default_rng(0).integers(0, 3, len(pmfs), np.int32)
+    data = native().rans_encode_pmfs(symbols, pmfs, 1, level)
+    pmfs[5020] = row
+    with pytest.raises(InvalidInput, match=message):
+        native().rans_encode_pmfs(symbols, pmfs, 1, level)
+    with pytest.raises(InvalidInput, match=message):
+        native().rans_decode_pmfs(data, pmfs, np.empty_like(symbols), 1, level)
 
 
 def chunk_symbols(data: bytes) -> int:
