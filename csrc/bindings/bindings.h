@@ -6,3 +6,4 @@
 void bind_rans(pybind11::module_& m);
 void bind_context(pybind11::module_& m);
 void bind_conv(pybind11::module_& m);
+void bind_quantized(pybind11::module_& m);

@@ -77,4 +77,5 @@ PYBIND11_MODULE(_C, m) {
   bind_rans(m);
   bind_context(m);
   bind_conv(m);
+  bind_quantized(m);
 }

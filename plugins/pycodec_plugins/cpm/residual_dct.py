@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from .dct import BLOCK, dct_kernels
 from .quality import QualityTable
 
-STRIP = 4096  # positions whose hidden layer is computed at once
+# What the networks see and give in units of: grey levels, all of them.
+PIXEL_UNIT, RESIDUAL_UNIT, COEFFICIENT_UNIT = 64.0, 32.0, 24.0
+FINE_DEPTH = 2  # blocks at stride 4
 
 
 class PartialBlock(nn.Module):
@@ -28,36 +30,9 @@ class PartialBlock(nn.Module):
         self.bias = QualityTable(torch.zeros(qualities, 2 * channels))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, channels, H, W], [N]
-        if (
-            len(x) == 1
-            and x.device.type == "cpu"
-            and not (torch.is_grad_enabled() or self.training or torch.is_autocast_enabled("cpu"))
-        ):
-            return self._forward_in_strips(x, quality)
         y = torch.cat([self.spatial(x[:, : self.part]), x[:, self.part :]], 1)
         hidden = self.expand(y) + self.bias(quality)[:, :, None, None].to(y.dtype)
         return x + self.project(F.relu(hidden))
-
-    def _forward_in_strips(self, x: Tensor, quality: Tensor) -> Tensor:
-        """The same for one large image on a CPU: the hidden layer exists for a strip at a time and stays in
-        the cache.
-
-        Overwrites ``x`` where its memory format allows it.
-        """
-        x = x.contiguous(memory_format=torch.channels_last)
-        y = x.clone(memory_format=torch.channels_last)
-        y[:, : self.part] = self.spatial(x[:, : self.part])
-        channels = x.shape[1]
-        inputs, outputs = (
-            t.permute(0, 2, 3, 1).reshape(-1, channels) for t in (y, x)
-        )  # views [positions, channels]
-        expand, project = self.expand.weight[:, :, 0, 0].t(), self.project.weight[:, :, 0, 0].t()
-        bias = self.bias(quality)
-        outputs += self.project.bias
-        for first in range(0, len(inputs), STRIP):
-            hidden = torch.addmm(bias, inputs[first : first + STRIP], expand).relu_()
-            outputs[first : first + STRIP].addmm_(hidden, project)
-        return x
 
 
 class Stack(nn.Sequential):
@@ -128,7 +103,7 @@ class ResidualDCT(nn.Module):
         self.encoder = Stack(
             nn.PixelUnshuffle(4),
             nn.Conv2d(48, fine, 3, padding=1),
-            *blocks(fine, 2),
+            *blocks(fine, FINE_DEPTH),
             nn.Conv2d(fine, coarse, 2, 2),
             *blocks(coarse, encoder_depth),
             nn.Conv2d(coarse, planes, 1),
@@ -138,7 +113,7 @@ class ResidualDCT(nn.Module):
             *blocks(coarse, decoder_depth),
             nn.Conv2d(coarse, fine * 4, 1),
             nn.PixelShuffle(2),
-            *blocks(fine, 2),
+            *blocks(fine, FINE_DEPTH),
             nn.Conv2d(fine, 48, 3, padding=1),
             nn.PixelShuffle(4),
         )
@@ -160,7 +135,7 @@ class ResidualDCT(nn.Module):
             [N, channels, H / 8, W / 8] in quantisation steps, not rounded.
         """
         gain = self.log_gain(quality).exp()[:, :, None, None]
-        residual = self.encoder(x / 64, quality).float() * 32
+        residual = self.encoder(x / PIXEL_UNIT, quality).float() * RESIDUAL_UNIT
         with torch.autocast(x.device.type, enabled=False):
             return (F.conv2d(x.float(), self.analysis_dct, stride=BLOCK) + residual) * gain
 
@@ -169,4 +144,4 @@ class ResidualDCT(nn.Module):
         with torch.autocast(y.device.type, enabled=False):
             coefficients = y.float() * self.log_step(quality).exp()[:, :, None, None]
             base = F.conv_transpose2d(coefficients, self.synthesis_dct, stride=BLOCK)
-        return base + self.decoder(coefficients / 24, quality).float() * 32
+        return base + self.decoder(coefficients / COEFFICIENT_UNIT, quality).float() * RESIDUAL_UNIT

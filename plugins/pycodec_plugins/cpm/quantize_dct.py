@@ -1,0 +1,179 @@
+"""From a trained ResidualDCT to the integers of a QuantizedResidualDCT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pycodec.ops.quantized import CODE_LIMIT, NARROW_LIMIT, code_scale, integer_weight
+
+from .dct import BLOCK
+from .quantized_dct import (
+    COEFFICIENT_LIMIT,
+    DECODER_HIDDEN_LIMIT,
+    ENCODER_HIDDEN_LIMIT,
+    PIXEL_LIMIT,
+    QUALITY_STEPS,
+    Arrays,
+)
+from .residual_dct import COEFFICIENT_UNIT, FINE_DEPTH, PIXEL_UNIT, RESIDUAL_UNIT, PartialBlock, ResidualDCT
+
+# Codes reach beyond the largest input that calibration saw: clamping one costs more than coarser codes do.
+MARGIN, HIDDEN_MARGIN = 1.5, 1.3
+# Coefficients enter the inverse DCT in eighths of a grey level, up to 2047: finer than 8-bit pixels can show.
+COEFFICIENT_SCALE = 8.0
+
+
+@torch.no_grad()
+def input_ranges(transform: ResidualDCT, images: Iterable[tuple[Tensor, float]]) -> Arrays:
+    """Largest magnitude of each input channel of every convolution of the two networks, by module name.
+
+    Args:
+        images: ([1, 3, H, W] in -128..127, quality).
+    """
+    ranges: Arrays = {}
+    with _watched(transform, ranges):
+        for x, q in images:
+            quality = torch.tensor([q])
+            transform.synthesis(transform.analysis(x, quality).round(), quality)
+    return ranges
+
+
+@contextmanager
+def _watched(transform: ResidualDCT, ranges: Arrays) -> Iterator[None]:
+    def watch(name: str, _: nn.Module, inputs: tuple[Tensor]) -> None:
+        largest = inputs[0].abs().amax((0, 2, 3)).numpy()
+        ranges[name] = np.maximum(ranges.get(name, 0.0), largest)
+
+    hooks = [
+        module.register_forward_pre_hook(partial(watch, name))
+        for name, module in transform.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@torch.no_grad()
+def quantize(transform: ResidualDCT, ranges: Arrays, quality_steps: range) -> Arrays:
+    """Arrays of a `QuantizedResidualDCT`.
+
+    Args:
+        transform: trained.
+        ranges: see `input_ranges`.
+        quality_steps: that have a row of gains and one of steps, in sixteenths of a quality.
+    """
+    quality = torch.tensor([step / QUALITY_STEPS for step in quality_steps])
+    arrays: Arrays = {
+        "gain": transform.log_gain(quality).double().exp().float().numpy(),
+        "step": transform.log_step(quality).double().exp().float().numpy(),
+    }
+
+    def add(name: str, layer: Arrays) -> None:
+        arrays.update({f"{name}.{key}": array for key, array in layer.items()})
+
+    def add_blocks(name: str, first: int, count: int) -> None:
+        network, _ = name.split(".")
+        limit = ENCODER_HIDDEN_LIMIT if network == "encoder" else DECODER_HIDDEN_LIMIT
+        for i in range(first, first + count):
+            path = f"{network}.{i}"
+            add(f"{name}.{i - first}", _block(transform.get_submodule(path), path, ranges, limit))
+
+    def scale_of(path: str) -> np.ndarray:
+        return code_scale(MARGIN * ranges[path])
+
+    pixels = np.ones(3, np.float32)
+    kernel = _rows(transform.analysis_dct)
+    add("dct", _conv(_patches(kernel), None, np.tile(pixels, BLOCK**2), limit=PIXEL_LIMIT))
+
+    encoder, last = transform.encoder, len(transform.encoder) - 1
+    first, down = encoder[1], encoder[2 + FINE_DEPTH]
+    weight = _rows(_channels_innermost(first.weight, 1, 4)) / PIXEL_UNIT
+    add("encoder.first", _conv(weight, first.bias, np.tile(pixels, 16), limit=PIXEL_LIMIT))
+    add_blocks("encoder.fine", 2, FINE_DEPTH)
+    scale = np.tile(scale_of(f"encoder.{2 + FINE_DEPTH}"), 4)
+    add("encoder.down", _conv(_patches(_rows(down.weight)), down.bias, scale))
+    add_blocks("encoder.coarse", 3 + FINE_DEPTH, last - 3 - FINE_DEPTH)
+    weight, bias = _rows(encoder[last].weight), encoder[last].bias
+    add("encoder.last", _conv(weight, bias, scale_of(f"encoder.{last}"), gain=RESIDUAL_UNIT))
+
+    decoder, last = transform.decoder, len(transform.decoder) - 2
+    coarse = last - 3 - FINE_DEPTH
+    up = decoder[coarse + 1]
+    weight = _rows(decoder[0].weight) / COEFFICIENT_UNIT
+    add("decoder.first", _conv(weight, decoder[0].bias, scale_of("decoder.0") / COEFFICIENT_UNIT))
+    add_blocks("decoder.coarse", 1, coarse)
+    weight, bias = (_channels_innermost(t, 0, 2) for t in (up.weight, up.bias))
+    add("decoder.up", _conv(_rows(weight), bias, scale_of(f"decoder.{coarse + 1}")))
+    add_blocks("decoder.fine", coarse + 3, FINE_DEPTH)
+    weight, bias = (_channels_innermost(t, 0, 4) for t in (decoder[last].weight, decoder[last].bias))
+    add("decoder.last", _conv(_rows(weight), bias, scale_of(f"decoder.{last}"), gain=RESIDUAL_UNIT))
+
+    kernel = transform.synthesis_dct.permute(2, 3, 1, 0).reshape(3 * BLOCK**2, 1, 1, -1).double().numpy()
+    scale = np.full(kernel.shape[3], COEFFICIENT_SCALE, np.float32)
+    add("inverse_dct", _conv(kernel, None, scale, limit=COEFFICIENT_LIMIT))
+    return arrays
+
+
+def _conv(
+    weight: np.ndarray,  # [outputs, k, k, inputs]
+    bias: Tensor | None,
+    scale: np.ndarray,
+    limit: int = CODE_LIMIT,
+    gain: float = 1.0,
+) -> Arrays:
+    integers, unit = integer_weight(weight, scale, limit)
+    offset = np.zeros(len(weight)) if bias is None else bias.double().numpy()
+    return {
+        "weight": integers,
+        "scale": scale.astype(np.float32),
+        "multiplier": (unit * gain).astype(np.float32),
+        "bias": (offset * gain).astype(np.float32),
+    }
+
+
+def _block(block: PartialBlock, path: str, ranges: Arrays, hidden_limit: int) -> Arrays:
+    part_scale, scale = (code_scale(MARGIN * ranges[f"{path}.{name}"]) for name in ("spatial", "expand"))
+    hidden_scale = code_scale(HIDDEN_MARGIN * ranges[f"{path}.project"], hidden_limit)
+    spatial, spatial_unit = integer_weight(_rows(block.spatial.weight), part_scale, CODE_LIMIT)
+    expand, expand_unit = integer_weight(_rows(block.expand.weight)[:, 0, 0], scale, CODE_LIMIT)
+    weights = np.dtype(np.int8 if hidden_limit <= NARROW_LIMIT else np.int16)
+    project, project_unit = integer_weight(
+        _rows(block.project.weight)[:, 0, 0], hidden_scale, hidden_limit, np.iinfo(weights).max
+    )
+    floats = {
+        "part_scale": part_scale,
+        "spatial_multiplier": spatial_unit * scale[: block.part],
+        "scale": scale,
+        "expand_multiplier": expand_unit * hidden_scale,
+        "bias": block.bias.table.numpy() * hidden_scale,
+        "project_multiplier": project_unit,
+        "project_bias": block.project.bias.numpy(),
+    }
+    integers = {"spatial": spatial, "expand": expand, "project": project.astype(weights)}
+    return integers | {name: array.astype(np.float32) for name, array in floats.items()}
+
+
+def _rows(weight: Tensor) -> np.ndarray:
+    """[outputs, inputs, k, k] to [outputs, k, k, inputs], float64."""
+    return weight.permute(0, 2, 3, 1).double().numpy()
+
+
+def _patches(weight: np.ndarray) -> np.ndarray:
+    """A convolution whose stride is its size as a pointwise one on patches, see `space_to_depth`."""
+    return weight.reshape(len(weight), 1, 1, -1)
+
+
+def _channels_innermost(tensor: Tensor, axis: int, side: int) -> Tensor:
+    """From torch's order of pixel shuffling, (channel, row, column), to that of `space_to_depth`."""
+    shape = tensor.shape
+    split = tensor.reshape(*shape[:axis], -1, side * side, *shape[axis + 1 :])
+    return split.transpose(axis, axis + 1).reshape(shape)

@@ -1,0 +1,137 @@
+"""ResidualDCT in integers: the transform that files are written and read with, the same floats everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pycodec.errors import WeightsMismatch
+from pycodec.ops.quantized import CODE_LIMIT, NARROW_LIMIT, QuantizedConv2d, QuantizedPartialBlock
+
+from .dct import BLOCK
+
+QUALITY_STEPS = 16  # of one unit of quality
+PIXEL_LIMIT = 128  # pixels are integers already
+COEFFICIENT_LIMIT = 16383
+# The encoder has learned to set latents down close to a rounding boundary, so it takes the finer codes.
+ENCODER_HIDDEN_LIMIT, DECODER_HIDDEN_LIMIT = CODE_LIMIT, NARROW_LIMIT
+
+Arrays = dict[str, np.ndarray]
+
+
+class QuantizedResidualDCT:
+    """The transform of :class:`ResidualDCT` in the layers of `pycodec.ops.quantized`.
+
+    Args:
+        arrays: what `quantize_dct.quantize` made of a trained transform.
+        config: of that transform.
+
+    Raises:
+        WeightsMismatch: an array is missing.
+    """
+
+    stride = BLOCK
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], config: Mapping[str, object]):
+        self._config = dict(config)
+        try:
+            self._gain, self._step = arrays["gain"], arrays["step"]  # [quality steps, channels]
+            conv, blocks = partial(_conv, arrays), partial(_blocks, arrays)
+            self._dct = conv("dct", limit=PIXEL_LIMIT)
+            self._encoder_first = conv("encoder.first", limit=PIXEL_LIMIT)
+            self._encoder_fine = blocks("encoder.fine", ENCODER_HIDDEN_LIMIT)
+            self._encoder_coarse = blocks("encoder.coarse", ENCODER_HIDDEN_LIMIT)
+            self._down, self._encoder_last = conv("encoder.down"), conv("encoder.last")
+            self._inverse_dct = conv("inverse_dct", limit=COEFFICIENT_LIMIT)
+            self._decoder_first, self._up = conv("decoder.first"), conv("decoder.up")
+            self._decoder_coarse = blocks("decoder.coarse", DECODER_HIDDEN_LIMIT)
+            self._decoder_fine = blocks("decoder.fine", DECODER_HIDDEN_LIMIT)
+            self._decoder_last = conv("decoder.last")
+        except KeyError as error:
+            raise WeightsMismatch(f"the quantized transform lacks the array {error}") from error
+        self.channels: int = self._step.shape[1]
+
+    def config(self) -> dict:
+        return dict(self._config)
+
+    def analysis(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, 3, H, W], [N] -> [N, C, h, w]
+        """Latents in quantisation steps, not rounded, of images whose pixels are integers -128..127."""
+        return torch.stack([self._analyze(*pair) for pair in zip(x, quality.tolist(), strict=True)])
+
+    def synthesis(self, y: Tensor, quality: Tensor) -> Tensor:  # [N, C, h, w], [N] -> [N, 3, H, W]
+        """Images, not clipped, of latents in steps."""
+        return torch.stack([self._synthesize(*pair) for pair in zip(y, quality.tolist(), strict=True)])
+
+    def _analyze(self, image: Tensor, quality: float) -> Tensor:
+        pixels = image.permute(1, 2, 0)
+        x = self._encoder_first(space_to_depth(pixels, 4))
+        for block in self._encoder_fine:
+            x = block(x, quality)
+        x = self._down(space_to_depth(x, 2))
+        for block in self._encoder_coarse:
+            x = block(x, quality)
+        y = self._dct(space_to_depth(pixels, BLOCK)) + self._encoder_last(x)
+        return (y * _row(self._gain, quality, y.device)).permute(2, 0, 1)
+
+    def _synthesize(self, latent: Tensor, quality: float) -> Tensor:
+        coefficients = latent.permute(1, 2, 0) * _row(self._step, quality, latent.device)
+        x = self._decoder_first(coefficients)
+        for block in self._decoder_coarse:
+            x = block(x, quality)
+        x = depth_to_space(self._up(x), 2)
+        for block in self._decoder_fine:
+            x = block(x, quality)
+        residual = depth_to_space(self._decoder_last(x), 4)
+        return (depth_to_space(self._inverse_dct(coefficients), BLOCK) + residual).permute(2, 0, 1)
+
+
+class _Block:
+    """A block with the hidden biases of all qualities."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], hidden_limit: int):
+        arrays = dict(arrays)
+        self._bias = arrays.pop("bias")  # [qualities, hidden], in hidden codes
+        self._block = QuantizedPartialBlock(**arrays, hidden_limit=hidden_limit)
+
+    def __call__(self, x: Tensor, quality: float) -> Tensor:
+        low = min(int(quality), len(self._bias) - 1) - 1
+        fraction = np.float32(quality - 1 - low)  # sixteenths: exact
+        bias = self._bias[low] * (1 - fraction) + self._bias[low + 1] * fraction
+        return self._block(x, torch.from_numpy(bias).to(x.device))
+
+
+def space_to_depth(x: Tensor, side: int) -> Tensor:
+    """[H, W, C] to [H / side, W / side, side * side * C], channels ordered by row, column, channel."""
+    h, w, c = x.shape
+    blocks = x.reshape(h // side, side, w // side, side, c).permute(0, 2, 1, 3, 4)
+    return blocks.reshape(h // side, w // side, side * side * c)
+
+
+def depth_to_space(x: Tensor, side: int) -> Tensor:
+    """The inverse of `space_to_depth`."""
+    h, w, c = x.shape
+    blocks = x.reshape(h, w, side, side, c // side**2).permute(0, 2, 1, 3, 4)
+    return blocks.reshape(h * side, w * side, c // side**2)
+
+
+def _conv(arrays: Mapping[str, np.ndarray], name: str, limit: int = CODE_LIMIT) -> QuantizedConv2d:
+    parts = {key: arrays[f"{name}.{key}"] for key in ("weight", "scale", "multiplier", "bias")}
+    return QuantizedConv2d(**parts, limit=limit)
+
+
+def _blocks(arrays: Mapping[str, np.ndarray], name: str, hidden_limit: int) -> list[_Block]:
+    blocks: dict[int, Arrays] = {}
+    for key, array in arrays.items():
+        if key.startswith(f"{name}."):
+            index, part = key[len(name) + 1 :].split(".")
+            blocks.setdefault(int(index), {})[part] = array
+    return [_Block(blocks[i], hidden_limit) for i in range(len(blocks))]
+
+
+def _row(table: np.ndarray, quality: float, device: torch.device) -> Tensor:
+    """The row of a table of steps or gains, [channels]."""
+    return torch.from_numpy(table[round(QUALITY_STEPS * (quality - 1))]).to(device)

@@ -1,0 +1,205 @@
+"""Layers of integer codes and weights: transforms that give the same floats on every machine.
+
+A float convolution is a sum whose order depends on the machine, and with it the last bits. Here inputs are
+rounded to integer codes with one scale a channel, so that sums of codes times integer weights are exact in any
+order; the rest is a chain of single IEEE 754 float32 operations on each element. CPU (native) and every
+other device (the reference below, in float64, which holds every sum exactly) agree bit for bit.
+
+This is inference only. Maps are [height, width, channels] float32 tensors of one image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pycodec.errors import InvalidInput
+from pycodec.native import native
+
+CODE_LIMIT = 4095
+"""Default largest code: 13 bits leave the weights of a sum of a thousand products about 12."""
+NARROW_LIMIT = 255
+"""Largest hidden code that fits a byte, which is multiplied twice as fast; its weights are then int8."""
+_SUM_LIMIT = 2**31 - 1
+
+
+def code_scale(largest: np.ndarray, limit: int = CODE_LIMIT) -> np.ndarray:
+    """Codes per unit, float32 [channels], for inputs of magnitudes up to ``largest`` [channels]."""
+    return (limit / np.maximum(largest, 1e-6)).astype(np.float32)
+
+
+def integer_weight(
+    weight: np.ndarray, scale: np.ndarray, limit: int, largest: int = 32767
+) -> tuple[np.ndarray, np.ndarray]:
+    """The finest integer weights whose sums cannot overflow.
+
+    Args:
+        weight: [outputs, ..., inputs] float, for inputs that are not scaled.
+        scale: [inputs] codes per unit of input.
+        limit: largest code.
+        largest: integer weight.
+
+    Returns:
+        int16 weights of the same shape, and float64 [outputs]: what one unit of a sum stands for.
+    """
+    w = weight.astype(np.float64) / scale
+    magnitude = np.abs(w).reshape(len(w), -1)
+    # Each rounding may add half a unit to the sum of magnitudes.
+    room = _SUM_LIMIT // limit - magnitude.shape[1]
+    unit = np.maximum(magnitude.max(1) / largest, magnitude.sum(1) / room)
+    unit = np.where(unit > 0, unit, 1.0)
+    return np.rint(w / unit.reshape(-1, *[1] * (w.ndim - 1))).astype(np.int16), unit
+
+
+class QuantizedConv2d:
+    """``conv(codes) * multiplier + bias`` with ``codes = clamp(round(x * scale), -limit, limit)``.
+
+    Args:
+        weight: int16 [outputs, k, k, inputs], k = 1 or 3; "same" zero padding.
+        scale: float32 [inputs].
+        multiplier, bias: float32 [outputs].
+        limit: largest code, up to 32767.
+        simd: level to run at (see ``pycodec doctor``), the highest by default.
+
+    Raises:
+        InvalidInput: shapes that do not fit, or weights whose sum could overflow int32.
+    """
+
+    def __init__(
+        self,
+        weight: np.ndarray,
+        scale: np.ndarray,
+        multiplier: np.ndarray,
+        bias: np.ndarray,
+        limit: int = CODE_LIMIT,
+        simd: str = "",
+    ):
+        self.limit = limit
+        self.arrays = {"weight": weight, "scale": scale, "multiplier": multiplier, "bias": bias}
+        self._native = native().QuantizedConv(weight, scale, multiplier, bias, limit, simd)
+
+    def __call__(self, x: Tensor) -> Tensor:  # [H, W, inputs] -> [H, W, outputs]
+        """The layer on one map."""
+        weight = self.arrays["weight"]
+        _check_map(x, weight.shape[3])
+        if x.device.type != "cpu":
+            return self.reference(x)
+        y = x.new_empty((*x.shape[:2], len(weight)))
+        self._native.forward(x.contiguous().numpy(), y.numpy(), torch.get_num_threads())
+        return y
+
+    def reference(self, x: Tensor) -> Tensor:
+        """The same in plain torch, on any device."""
+        a = _on(x.device, self.arrays)
+        sums = _convolve(_codes(x * a["scale"], self.limit), a["weight"])
+        return sums.float() * a["multiplier"] + a["bias"]
+
+
+class QuantizedPartialBlock:
+    """Residual block: 3 x 3 convolution on the first ``part`` channels, then a two-layer pointwise network.
+
+        codes = [code(conv(part_codes) * spatial_multiplier), code(x[part:] * scale[part:])]
+        hidden = clamp(round(expand(codes) * expand_multiplier + hidden_bias), 0, hidden_limit)
+        x = x + (project(hidden) * project_multiplier + project_bias)
+
+    ``part_codes = code(x[:part] * part_scale)``, and ``code`` rounds and clamps to -limit..limit. A partial
+    convolution (Chen et al. 2023, FasterNet) costs a sixteenth of a full one.
+
+    Args:
+        spatial: int16 [part, 3, 3, part].
+        part_scale, spatial_multiplier: float32 [part].
+        expand: int16 [hidden, channels].
+        scale: float32 [channels].
+        expand_multiplier: float32 [hidden].
+        project: int16 [channels, hidden], within int8 if hidden_limit is at most 255.
+        project_multiplier, project_bias: float32 [channels].
+        limit: largest code of the two inputs, up to 32767.
+        hidden_limit: largest hidden code, up to 32767.
+        simd: level to run at, the highest by default.
+
+    Raises:
+        InvalidInput: shapes that do not fit, or weights whose sum could overflow int32.
+    """
+
+    def __init__(
+        self,
+        spatial: np.ndarray,
+        part_scale: np.ndarray,
+        spatial_multiplier: np.ndarray,
+        expand: np.ndarray,
+        scale: np.ndarray,
+        expand_multiplier: np.ndarray,
+        project: np.ndarray,
+        project_multiplier: np.ndarray,
+        project_bias: np.ndarray,
+        limit: int = CODE_LIMIT,
+        hidden_limit: int = NARROW_LIMIT,
+        simd: str = "",
+    ):
+        self.limit, self.hidden_limit = limit, hidden_limit
+        self.arrays = {
+            "spatial": spatial,
+            "part_scale": part_scale,
+            "spatial_multiplier": spatial_multiplier,
+            "expand": expand,
+            "scale": scale,
+            "expand_multiplier": expand_multiplier,
+            "project": np.asarray(project, np.int16),
+            "project_multiplier": project_multiplier,
+            "project_bias": project_bias,
+        }
+        self._native = native().QuantizedPartialBlock(
+            **self.arrays, limit=limit, hidden_limit=hidden_limit, simd=simd
+        )
+
+    def __call__(self, x: Tensor, hidden_bias: Tensor) -> Tensor:  # [H, W, channels], [hidden]
+        """The block on one map, which on a CPU is overwritten where it is contiguous."""
+        _check_map(x, self.arrays["expand"].shape[1])
+        if x.device.type != "cpu":
+            return self.reference(x, hidden_bias)
+        x = x.contiguous()
+        self._native.forward(x.numpy(), hidden_bias.numpy(), torch.get_num_threads())
+        return x
+
+    def reference(self, x: Tensor, hidden_bias: Tensor) -> Tensor:
+        """The same in plain torch, on any device; ``x`` stays as it is."""
+        a = _on(x.device, self.arrays)
+        part = len(a["spatial"])
+        sums = _convolve(_codes(x[..., :part] * a["part_scale"], self.limit), a["spatial"])
+        codes = torch.cat(
+            [
+                _codes(sums.float() * a["spatial_multiplier"], self.limit),
+                _codes(x[..., part:] * a["scale"][part:], self.limit),
+            ],
+            -1,
+        )
+        sums = _convolve(codes, a["expand"][:, None, None])
+        hidden = (sums.float() * a["expand_multiplier"] + hidden_bias).round().clamp(0, self.hidden_limit)
+        sums = _convolve(hidden, a["project"][:, None, None])
+        return x + (sums.float() * a["project_multiplier"] + a["project_bias"])
+
+
+def _codes(x: Tensor, limit: int) -> Tensor:
+    return x.round().clamp(-limit, limit)
+
+
+def _convolve(codes: Tensor, weight: Tensor) -> Tensor:  # [H, W, inputs], [outputs, k, k, inputs]
+    """Exact sums: each fits int32, and float64 holds every integer up to 2^53."""
+    x, w = codes.double().permute(2, 0, 1)[None], weight.double().permute(0, 3, 1, 2)
+    return F.conv2d(x, w, padding=w.shape[-1] // 2)[0].permute(1, 2, 0)
+
+
+def _on(device: torch.device, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
+def _check_map(x: Tensor, channels: int) -> None:
+    if x.ndim != 3 or x.shape[2] != channels or x.dtype != torch.float32:
+        raise InvalidInput(
+            f"quantized layer: the map is {x.dtype} of shape {tuple(x.shape)}; "
+            f"expected float32 [height, width, {channels}]"
+        )
