@@ -1,16 +1,14 @@
 """Layers of integer codes and weights: transforms that give the same floats on every machine.
 
 A float convolution is a sum whose order depends on the machine, and with it the last bits. Here inputs are
-rounded to integer codes with one scale a channel, so that sums of codes times integer weights are exact in any
-order; the rest is a chain of single IEEE 754 float32 operations on each element. CPU (native) and every
-other device (the reference below, in float64, which holds every sum exactly) agree bit for bit.
+rounded to integer codes with one scale a channel, so that sums of codes times integer weights are exact in
+any order; the rest is a chain of single IEEE 754 float32 operations on each element. The native layers on a
+CPU and the reference below, which runs on any device (float64 holds every sum exactly), agree bit for bit.
 
-This is inference only. Maps are [height, width, channels] float32 tensors of one image.
+Inference only. Maps are [height, width, channels] float32 tensors of one image.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch

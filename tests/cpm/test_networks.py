@@ -7,7 +7,7 @@ from torch import nn
 
 from pycodec_plugins.cpm.autoencoder import ResidualAutoencoder
 from pycodec_plugins.cpm.context import ContextNetwork
-from pycodec_plugins.cpm.residual_dct import PartialBlock, ResidualDCT
+from pycodec_plugins.cpm.residual_dct import ResidualDCT
 
 
 def macs_per_pixel(module, call, pixels):
@@ -97,14 +97,3 @@ def test_context_network_sees_only_the_past():
         if position == (1, 2, 3):
             assert flat[index - 1] > 0  # the left neighbour
             assert gradient[0, 0, 2, 3] != 0  # the same place one plane before
-
-
-@torch.no_grad()
-def test_blocks_compute_the_same_with_and_without_strips():
-    torch.manual_seed(4)
-    block = PartialBlock(16, qualities=2).eval()
-    nn.init.normal_(block.bias.table)
-    x, quality = torch.randn(1, 16, 70, 90), torch.tensor([1.25])
-    with torch.enable_grad():
-        expected = block(x, quality)
-    assert torch.allclose(block(x.clone(), quality), expected, atol=1e-5)

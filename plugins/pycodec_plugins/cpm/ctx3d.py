@@ -15,6 +15,8 @@ from pycodec.training.task import Losses, as_batch, quality_figures
 
 from .entropy import ParametricContext, logistic_bits
 from .quality import QualityTable
+from .quantize_dct import input_ranges, quantize
+from .quantized_dct import QUALITY_STEPS, QuantizedResidualDCT
 from .residual_dct import ResidualDCT
 from .rounding import IntegerRounding
 
@@ -36,14 +38,16 @@ def parts(config: Mapping[str, Any]) -> tuple[ResidualDCT, IntegerRounding, Para
 
 
 def stored(transform: ResidualDCT, entropy_model: ParametricContext) -> dict[str, nn.Module]:
-    """The modules that a weights file holds, by the prefix of their tensors."""
+    """The modules whose float weights a file holds, by the prefix of their tensors."""
     return {"transform": transform, "network": entropy_model.network}
 
 
 def restored(
     config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
 ) -> tuple[ResidualDCT, IntegerRounding, ParametricContext]:
-    """Components with the float weights of a file; the integer model is not touched."""
+    """Components with the float weights of a file, to train on; without the integers that files are coded
+    with.
+    """
     transform, quantizer, entropy_model = parts(config)
     for prefix, module in stored(transform, entropy_model).items():
         weights.load_module(module, tensors, f"{prefix}.")
@@ -53,16 +57,28 @@ def restored(
 def create(weights_file: str | Path | None = None) -> Codec:
     """The codec with the weights that come with it, or those of ``weights_file``."""
     tensors, metadata = weights.load(weights_file or WEIGHTS)
-    transform, quantizer, entropy_model = restored(metadata["config"], tensors)
+    config = metadata["config"]
+    transform = quantized_transform(config, tensors)
+    entropy_model = ParametricContext(
+        transform.channels, qualities=QUALITIES, **config.get("entropy_model", {})
+    )
+    weights.load_module(entropy_model.network, tensors, "network.")
     entropy_model.load_integer_tensors(tensors, "context.")
     return Codec(
         NAME,
         transform,
-        quantizer,
+        IntegerRounding(),
         entropy_model,
         qualities=(1.0, float(QUALITIES)),
         fingerprint=bytes.fromhex(metadata["fingerprint"]),
     )
+
+
+def quantized_transform(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> QuantizedResidualDCT:
+    """The transform of a weights file in integers."""
+    prefix = "quantized."
+    arrays = {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
+    return QuantizedResidualDCT(arrays, {"qualities": QUALITIES, **config.get("transform", {})})
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Ctx3dTask:
@@ -180,7 +196,9 @@ class Ctx3dTask(nn.Module):
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the weights: transforms in half precision, float context network (to train on), integers."""
+        """Write the weights: float ones in half precision (to train on), and the integers of transform and
+        context model.
+        """
         tensors = {
             f"{prefix}.{key}": value.half().cpu().numpy()
             for prefix, module in stored(self.transform, self.entropy_model).items()
@@ -189,12 +207,21 @@ class Ctx3dTask(nn.Module):
         # Calibrate on the rounded weights that will be used.
         transform, quantizer, entropy_model = restored(self.config, tensors)
 
-        def latents(images: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
+        def inputs(images: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, float]]:
             for i, image in enumerate(images):
                 height, width = (8 * (min(side, 512) // 8) for side in image.shape[:2])
                 x = as_batch(image[:height, :width])
                 for q in CALIBRATED[i % 2 :: 2]:
-                    yield quantizer.quantize(transform.analysis(x, torch.tensor([q]))), q
+                    yield x, q
+
+        ranges = input_ranges(transform, inputs(calibration[:CALIBRATION_IMAGES]))
+        arrays = quantize(transform, ranges, range(QUALITY_STEPS, QUALITY_STEPS * QUALITIES + 1))
+        tensors |= {f"quantized.{name}": array for name, array in arrays.items()}
+        integer_transform = quantized_transform(self.config, tensors)
+
+        def latents(images: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
+            for x, q in inputs(images):
+                yield quantizer.quantize(integer_transform.analysis(x, torch.tensor([q]))), q
 
         entropy_model.export(latents(calibration[:CALIBRATION_IMAGES]))
         entropy_model.fit_tables(latents(calibration))

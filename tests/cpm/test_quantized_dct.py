@@ -1,0 +1,133 @@
+"""The integer transform of ctx3d: close to the float one it comes from, and the same bits everywhere.
+
+The files in tests/golden/ctx3d belong to the weights that ship. With PYCODEC_WRITE_GOLDEN=1 those that are
+missing are written: remove them when the weights change, and not otherwise.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pycodec
+from pycodec import weights
+from pycodec.errors import WeightsMismatch
+from pycodec.native import native
+from pycodec_plugins.cpm import ctx3d
+from pycodec_plugins.cpm.quantize_dct import input_ranges, quantize
+from pycodec_plugins.cpm.quantized_dct import QuantizedResidualDCT, depth_to_space, space_to_depth
+from pycodec_plugins.cpm.residual_dct import ResidualDCT
+
+FOLDER = Path(__file__).parents[1] / "golden" / "ctx3d"
+QUALITIES = (1.0, 4.5, 8.0)
+
+
+def scenery() -> np.ndarray:  # [150, 203, 3] uint8
+    """Ramps, edges and texture, from integers alone."""
+    y, x = np.mgrid[:150, :203].astype(np.int64)
+    noise = ((x * 7919 + y * 104729) ** 2 >> 7) % 32
+    disc = ((x - 120) ** 2 + (y - 70) ** 2 < 2500) * 90
+    planes = [40 + y + noise, 200 - x // 2 + disc // 3, 30 + (x + y) // 3 + disc]
+    return np.stack(planes, -1).clip(0, 255).astype(np.uint8)
+
+
+def as_input(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image[:144, :200].copy()).permute(2, 0, 1)[None].float() - 128
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The float transform of the weights that ship, and the one in integers."""
+    tensors, metadata = weights.load(ctx3d.WEIGHTS)
+    config = metadata["config"]
+    return ctx3d.restored(config, tensors)[0], ctx3d.quantized_transform(config, tensors)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_integers_are_close_to_the_float_transform(shipped, quality):
+    transform, integers = shipped
+    x, q = as_input(scenery()), torch.tensor([quality])
+    y = transform.analysis(x, q)
+    # Latents lie close to rounding boundaries by training: a hundredth of a step would show in the rate.
+    assert (integers.analysis(x, q) - y).square().mean().sqrt() < 0.005
+    difference = integers.synthesis(y.round(), q) - transform.synthesis(y.round(), q)
+    assert difference.square().mean().sqrt() < 0.5  # of 255
+
+
+@torch.no_grad()
+def test_a_batch_is_its_images(shipped):
+    integers = shipped[1]
+    x = as_input(scenery())
+    batch, qualities = torch.cat([x, x.flip(3)]), torch.tensor([2.0, 7.0625])
+    y = integers.analysis(batch, qualities)
+    for i in range(2):
+        one = integers.analysis(batch[i : i + 1], qualities[i : i + 1])
+        assert torch.equal(y[i : i + 1], one)
+        x_hat = integers.synthesis(one.round(), qualities[i : i + 1])
+        assert torch.equal(integers.synthesis(y.round(), qualities)[i : i + 1], x_hat)
+
+
+@torch.no_grad()
+def test_other_shapes_of_the_transform(shipped):
+    torch.manual_seed(2)
+    transform = ResidualDCT(
+        luma=11, chroma=2, qualities=3, fine=12, coarse=20, encoder_depth=2, decoder_depth=1
+    )
+    for last in (transform.encoder[-1], transform.decoder[-2]):
+        torch.nn.init.normal_(last.weight, std=0.05)
+    for name, table in transform.named_parameters():
+        if name.endswith("bias.table"):
+            torch.nn.init.normal_(table, std=0.2)
+    images = [(as_input(scenery()), q) for q in (1.0, 1.5, 3.0)]
+    arrays = quantize(transform, input_ranges(transform, images), range(16, 49))
+    integers = QuantizedResidualDCT(arrays, transform.config())
+    assert integers.channels == transform.channels and integers.config() == transform.config()
+    for x, q in images:
+        quality = torch.tensor([q])
+        y = transform.analysis(x, quality)
+        assert torch.allclose(integers.analysis(x, quality), y, atol=0.02)
+        expected = transform.synthesis(y, quality)
+        assert torch.allclose(integers.synthesis(y, quality), expected, atol=0.5)
+    with pytest.raises(WeightsMismatch, match=r"lacks the array 'encoder\.down\.weight'"):
+        QuantizedResidualDCT({k: v for k, v in arrays.items() if k != "encoder.down.weight"}, {})
+
+
+def test_depth_to_space_undoes_space_to_depth():
+    x = torch.arange(4 * 6 * 5).reshape(4, 6, 5)
+    y = space_to_depth(x, 2)
+    assert torch.equal(y[1, 2, 5:10], x[2, 5])  # row 0, column 1 of the block
+    assert torch.equal(depth_to_space(y, 2), x)
+
+
+def digests() -> dict[str, str]:
+    """Quality to a hash of file and decoded pixels, as this process computes them."""
+    codec = pycodec.load("ctx3d")
+    found = {}
+    for quality in QUALITIES:
+        data = codec.compress(scenery(), quality)
+        pixels = np.asarray(codec.decompress(data)).tobytes()
+        found[f"{quality:g}"] = f"{hashlib.sha256(data).hexdigest()} {hashlib.sha256(pixels).hexdigest()}"
+    return found
+
+
+@pytest.mark.parametrize("simd", native().simd_available())
+def test_files_and_pixels_are_the_same_on_every_machine(simd):
+    golden = FOLDER / "digests.json"
+    command = "import json, test_quantized_dct; print(json.dumps(test_quantized_dct.digests()))"
+    folder = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, "PYCODEC_SIMD": simd, "PYTHONPATH": folder}
+    run = subprocess.run(
+        [sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True
+    )
+    found = json.loads(run.stdout)
+    if not golden.exists() and os.environ.get("PYCODEC_WRITE_GOLDEN") == "1":
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(json.dumps(found, indent=1) + "\n")
+    assert found == json.loads(golden.read_text())
