@@ -36,8 +36,9 @@ class Codec:
         image -> analysis -> quantize -> encode -> file -> decode -> dequantize -> synthesis -> image
 
     Symbols and everything that decides a probability are integers: a file decodes to the same symbols
-    everywhere. The synthesis is float: it gives the same picture again on the same machine, and on others up
-    to the last rounding. A whole image passes through the transform at once, so that its activations have to
+    everywhere. Whether it decodes to the same pixels everywhere is the transform's affair: one of the layers
+    in `pycodec.ops.quantized` does, a float one does on the same machine, and on others up to the last
+    rounding. A whole image passes through the transform at once, so that its activations have to
     fit in memory.
 
     Args:
@@ -115,7 +116,8 @@ class Codec:
         """What the file of ``image`` decodes to, without coding: uint8 [H, W, 3], or bands as in
         `decompress`.
 
-        Equal to ``numpy.asarray(codec.decompress(codec.compress(image, quality)))`` on the same machine.
+        Equal to ``numpy.asarray(codec.decompress(codec.compress(image, quality)))`` on the same machine, and
+        on every other if the transform is quantized.
         """
         picture, step = as_picture(image), self.quality_step(quality)
         rgb = self._synthesize(self.symbols(picture, quality, device), step, picture.size, device)
@@ -232,8 +234,11 @@ class Codec:
         self._move(device)
         width, height = picture.size
         padding = -height % self.transform.stride, -width % self.transform.stride
-        rgb = np.pad(picture.rgb, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")
-        x = torch.from_numpy(rgb).to(device).permute(2, 0, 1)[None].float() - 128  # strides of channels_last
+        rgb = picture.rgb
+        if any(padding):
+            rgb = np.pad(rgb, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")
+        pixels = torch.from_numpy(np.subtract(rgb, 128, dtype=np.float32))
+        x = pixels.to(device).permute(2, 0, 1)[None]  # strides of channels_last
         y = self.transform.analysis(x, torch.tensor([step / 16], device=x.device))
         return np.ascontiguousarray(self.quantizer.quantize(y), np.int32)
 
@@ -249,8 +254,8 @@ class Codec:
         width, height = size
         y = self.quantizer.dequantize(symbols).to(device).contiguous(memory_format=torch.channels_last)
         x = self.transform.synthesis(y, torch.tensor([step / 16], device=y.device))
-        rgb = (x[0, :, :height, :width] + 128).clamp(0, 255).round().to(torch.uint8)
-        return np.ascontiguousarray(rgb.permute(1, 2, 0).cpu().numpy())
+        rgb = x[0, :, :height, :width].permute(1, 2, 0) + 128
+        return np.ascontiguousarray(rgb.clamp_(0, 255).round_().to(torch.uint8).cpu().numpy())
 
     def _move(self, device: str) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -60,11 +60,11 @@ class QuantizedResidualDCT:
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, 3, H, W], [N] -> [N, C, h, w]
         """Latents in quantisation steps, not rounded, of images whose pixels are integers -128..127."""
-        return torch.stack([self._analyze(*pair) for pair in zip(x, quality.tolist(), strict=True)])
+        return _batched(self._analyze, x, quality)
 
     def synthesis(self, y: Tensor, quality: Tensor) -> Tensor:  # [N, C, h, w], [N] -> [N, 3, H, W]
         """Images, not clipped, of latents in steps."""
-        return torch.stack([self._synthesize(*pair) for pair in zip(y, quality.tolist(), strict=True)])
+        return _batched(self._synthesize, y, quality)
 
     def _analyze(self, image: Tensor, quality: float) -> Tensor:
         pixels = image.permute(1, 2, 0)
@@ -74,8 +74,8 @@ class QuantizedResidualDCT:
         x = self._down(space_to_depth(x, 2))
         for block in self._encoder_coarse:
             x = block(x, quality)
-        y = self._dct(space_to_depth(pixels, BLOCK)) + self._encoder_last(x)
-        return (y * _row(self._gain, quality, y.device)).permute(2, 0, 1)
+        y = self._dct(space_to_depth(pixels, BLOCK)).add_(self._encoder_last(x))
+        return y.mul_(_row(self._gain, quality, y.device)).permute(2, 0, 1)
 
     def _synthesize(self, latent: Tensor, quality: float) -> Tensor:
         coefficients = latent.permute(1, 2, 0) * _row(self._step, quality, latent.device)
@@ -86,7 +86,12 @@ class QuantizedResidualDCT:
         for block in self._decoder_fine:
             x = block(x, quality)
         residual = depth_to_space(self._decoder_last(x), 4)
-        return (depth_to_space(self._inverse_dct(coefficients), BLOCK) + residual).permute(2, 0, 1)
+        return depth_to_space(self._inverse_dct(coefficients), BLOCK).add_(residual).permute(2, 0, 1)
+
+
+def _batched(call: Callable[[Tensor, float], Tensor], x: Tensor, quality: Tensor) -> Tensor:
+    images = [call(*pair) for pair in zip(x, quality.tolist(), strict=True)]
+    return torch.stack(images) if len(images) > 1 else images[0][None]
 
 
 class _Block:

@@ -27,7 +27,8 @@ class IntegerRounding(nn.Module):
 
     def quantize(self, y: Tensor) -> np.ndarray:
         """Symbols (C, h, w) int32 of one latent [1, C, h, w]."""
-        return y[0].round().clamp(-self.limit, self.limit).to(torch.int32).cpu().numpy()
+        rounded = y[0].round().clamp_(-self.limit, self.limit)
+        return rounded.to(torch.int32, memory_format=torch.contiguous_format).cpu().numpy()
 
     def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Latent [1, C, h, w] float32 of symbols (C, h, w)."""
