@@ -19,7 +19,7 @@ lint: ## format, lint and types, as CI checks them
 	ruff format --check .
 	$(if $(SOURCES),clang-format --dry-run -Werror $(SOURCES))
 	mypy
-	$(PYTHON) benchmarks/render.py --check
+	$(PYTHON) -m benchmarks.render --check
 
 format: ## rewrite files the way lint wants them
 	ruff check --fix .
@@ -27,12 +27,13 @@ format: ## rewrite files the way lint wants them
 	$(if $(SOURCES),clang-format -i $(SOURCES))
 
 bench: ## measure everything on this machine and render the README (DATA=folder with kodak/)
-	$(PYTHON) benchmarks/bench_coding.py
-	$(PYTHON) benchmarks/bench_context.py
-	$(PYTHON) benchmarks/bench_masked_conv3d.py
-	$(PYTHON) benchmarks/bench_codec.py --data $(DATA)/kodak
-	$(PYTHON) benchmarks/bench_rd.py --data $(DATA)/kodak
-	$(PYTHON) benchmarks/render.py
+	$(PYTHON) -m benchmarks.range_coder
+	$(PYTHON) -m benchmarks.context_decode
+	$(PYTHON) -m benchmarks.masked_conv3d
+	$(PYTHON) -m benchmarks.codec --image $(DATA)/kodak/kodim01.png
+	$(PYTHON) -m benchmarks.rd --data $(DATA)/kodak --codecs ctx3d,cpm
+	$(PYTHON) -m benchmarks.verify_kodak --data $(DATA)/kodak
+	$(PYTHON) -m benchmarks.render
 
-gpu: ## on a CUDA machine, offline: build, CUDA tests, benchmarks, training (MINUTES=7 DATA=folder OUT=folder)
+gpu: ## on a CUDA machine, offline: build, CUDA tests, benchmarks, parity, training (MINUTES=7 DATA=folder OUT=folder)
 	benchmarks/gpu.sh

@@ -1,4 +1,4 @@
-"""What every benchmark script shares: where it ran, atomic JSON, plain tables, repeated timing."""
+"""What every benchmark shares: where it ran, JSON files, plain tables, the command line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pycodec.errors import PycodecError
+from pycodec.errors import InvalidInput, PycodecError
 from pycodec.files import write_bytes
 from pycodec.native import native
+
+from . import machine
+from .goals import Goal, describe, judge
+from .timing import QUICK, Effort, Row
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -31,6 +35,7 @@ _PACKAGES = (
     "constriction",
     "torchac",
     "compressai",
+    "tensorflow_compression",
 )
 
 
@@ -47,6 +52,7 @@ def environment() -> dict[str, Any]:
         "commit": _commit(),
         "machine": {
             "cpu": _cpu(),
+            "clock_ghz": machine.clock_ghz(),
             "cores": os.cpu_count(),
             "system": f"{platform.system()} {platform.machine()}",
             "simd": _simd(),
@@ -54,6 +60,22 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def machine_line(environment: dict[str, Any]) -> str:
+    """Processor, clock and SIMD level, as captions state them."""
+    found = environment["machine"]
+    clock = found.get("clock_ghz")
+    return f"{found['cpu']}{f' at {clock:.2f} GHz' if clock else ''}, {found['simd']}"
+
+
+def device_name(device: str) -> str:
+    """The GPU's name, or "cpu"."""
+    if device == "cpu":
+        return device
+    import torch
+
+    return str(torch.cuda.get_device_name())
 
 
 def _commit() -> str:
@@ -108,6 +130,23 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     write_bytes(path, ("{\n" + ",\n".join(body) + "\n}\n").encode())
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """A results file.
+
+    Raises:
+        InvalidInput: it is not there, or no JSON.
+    """
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"{path} is missing; run the benchmark that writes it (see benchmarks/README.md)."
+        ) from None
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from None
+    return document
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A text table, aligned; numbers should come formatted."""
     lines = [list(headings), *([str(cell) for cell in row] for row in rows)]
@@ -123,17 +162,6 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(text)
 
 
-def best_seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Shortest wall time of ``repeats`` calls, after one that is not counted."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def numbers(text: str) -> list[float]:
     """Argument type for "1,3,5": floats, whole ones as int so that they read well in JSON."""
     values = [float(item) for item in text.split(",") if item]
@@ -145,15 +173,96 @@ def names(text: str) -> list[str]:
     return [item for item in text.split(",") if item]
 
 
-def parser(description: str | None, out: str) -> argparse.ArgumentParser:
-    """An argument parser with the option every script has."""
+def parser(description: str | None, file: str) -> argparse.ArgumentParser:
+    """An argument parser with the option that every benchmark has."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument(
-        "--out", type=Path, default=RESULTS / out, help=f"JSON to write (default: benchmarks/results/{out})"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help=f"where to write the results (default: benchmarks/results/{file})",
+    )
+    made.set_defaults(file=file)
+    return made
+
+
+def timed_parser(description: str | None, file: str) -> argparse.ArgumentParser:
+    """The same with the options of everything that is timed by :mod:`benchmarks.timing`."""
+    made = parser(description, file)
+    made.add_argument(
+        "--quick",
+        action="store_true",
+        help="small sizes, few rounds: does it run? Writes nothing without --json",
+    )
+    made.add_argument("--seconds", type=float, help=f"of measuring one case (default: {Effort().seconds:g})")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument(
+        "--compare",
+        type=Path,
+        nargs=2,
+        metavar=("A", "B"),
+        help="measure nothing: print two results files side by side",
     )
     return made
+
+
+def effort(arguments: argparse.Namespace) -> Effort:
+    chosen = QUICK if arguments.quick else Effort()
+    return chosen if arguments.seconds is None else replace(chosen, seconds=arguments.seconds)
+
+
+def target(arguments: argparse.Namespace) -> Path:
+    """Where the results go, unless it is nowhere."""
+    path: Path = arguments.json or RESULTS / arguments.file
+    return path
+
+
+def report(
+    arguments: argparse.Namespace,
+    settings: dict[str, Any],
+    rows: list[Row],
+    goals: Iterable[Goal],
+    absent: dict[str, str],
+) -> None:
+    """Write and print what a timed benchmark found.
+
+    Args:
+        settings: what was measured, beside the options that all have.
+        absent: peers that were left out, and why.
+    """
+    judged = judge(goals, rows)
+    document = {
+        "benchmark": Path(arguments.file).stem,
+        "environment": environment(),
+        "settings": {"quick": arguments.quick, "seed": arguments.seed, **settings},
+        "peers_absent": absent,
+        "goals": judged,
+        "results": rows,
+    }
+    if arguments.json or not arguments.quick:
+        write_json(target(arguments), document)
+    print(f"{machine_line(document['environment'])}; medians of interleaved rounds")
+    if arguments.quick:
+        print("quick: sizes are too small for the figures to mean anything")
+    print()
+    lines = [
+        [
+            f"{row['case']}, {row['subject']}",
+            f"{1e3 * row['seconds']:.3f}",
+            f"{1e9 * row['seconds'] / row['work']:.4g}",
+            row["unit"],
+            f"{row['ratio']:.2f}",
+            row["rounds"],
+        ]
+        for row in rows
+    ]
+    print(table(["case, subject", "ms", "ns per unit", "unit", "times the first", "rounds"], lines))
+    if judged:
+        print("\n" + table(["goal", "bound", "measured", "verdict"], map(describe, judged)))
+    for name, why in absent.items():
+        print(f"{name}: {why}")
 
 
 def run(main: Callable[[], int]) -> None:

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# On a CUDA machine without a network: build, run the CUDA tests, measure, and train for the time given.
+# On a CUDA machine without a network: build, run the CUDA tests, measure, check that files go between the devices
+# (both into benchmarks/results/<gpu>.json), and train for the time given.
 #   MINUTES  training time                          (default 7)
 #   DATA     folder of training photographs         (default ./images)
+#   IMAGE    photograph to measure with             (default the first of DATA)
 #   OUT      where results and the checkpoint go    (default ./runs/gpu)
 #   WHEELS   folder of wheels the machine may lack  (default ./wheels)
 #   DEVICE   cuda or cpu                            (default cuda)
@@ -23,9 +25,15 @@ PYCODEC_CUDA=1 python3 -m pip install --quiet --no-index --no-deps --no-build-is
 python3 -m pycodec doctor --json | tee "$out/doctor.json"
 # pytest exits with 5 when no test is marked cuda; anything else that is not 0 is a failure.
 python3 -m pytest -m cuda -q || [ $? -eq 5 ]
-for name in coding context masked_conv3d; do
-  python3 "benchmarks/bench_$name.py" --out "$out/$name.json"
+
+# "masked_conv3d" and "codec" run on the device; the range coder and the context model have a CPU figure only.
+image=${IMAGE:-$(find "$data" -type f | sort | head -n 1)}
+for name in range_coder context_decode; do
+  python3 -m "benchmarks.$name" --json "$out/$name.json"
 done
+python3 -m benchmarks.masked_conv3d --device "$device" --json "$out/masked_conv3d.json"
+python3 -m benchmarks.codec --device "$device" --image "$image" --json "$out/codec.json"
+python3 -m benchmarks.gpu --device "$device" --image "$image" --parts "$out"/{masked_conv3d,codec}.json
 
 start=()
 if [ -e "$out/$recipe/checkpoint.safetensors" ]; then

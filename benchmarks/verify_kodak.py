@@ -21,13 +21,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import common
 import numpy as np
 
 import pycodec
 from pycodec import bitstream
 from pycodec.evaluation import rd
 from pycodec.native import native
+
+from . import common
 
 DEFAULT_LEVEL = "default"
 CHECKS = ("reconstruction", "length", "symbols", "bytes")
@@ -92,8 +93,10 @@ def run_witness(level: str, arguments: list[str]) -> list[dict[str, Any]]:
     environment = {key: value for key, value in os.environ.items() if key != "PYCODEC_SIMD"}
     if level != DEFAULT_LEVEL:
         environment["PYCODEC_SIMD"] = level
-    command = [sys.executable, __file__, "--witness", *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.verify_kodak", "--witness", *arguments]
+    done = subprocess.run(
+        command, cwd=common.ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
         raise OSError(f"the process at SIMD level {level} ended with status {done.returncode}")
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -118,7 +121,7 @@ def main() -> int:
 
     codec = pycodec.load(arguments.codec)
     levels = [DEFAULT_LEVEL, *(arguments.levels or native().simd_available()[:-1])]
-    passed_on = ["--data", str(arguments.data), "--codec", arguments.codec]
+    passed_on = ["--data", str(arguments.data.resolve()), "--codec", arguments.codec]
     passed_on += ["--qualities", ",".join(f"{q:g}" for q in arguments.qualities)]
     results = []
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1)) as pool:  # beside this process
@@ -157,7 +160,7 @@ def main() -> int:
         "integer_loss_percent": integer_loss,
         "results": results,
     }
-    common.write_json(arguments.out, document)
+    common.write_json(common.target(arguments), document)
     print(
         common.table(
             ["check", "passed"], [[name, f"{count} of {len(results)}"] for name, count in summary.items()]

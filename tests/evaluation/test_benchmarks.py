@@ -1,35 +1,46 @@
-"""The scripts under benchmarks: figures come from the results files, and anchors are measured once."""
+"""The modules under benchmarks: they run, their files say what happened, and pages come from those alone."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import pycodec
+import pycodec_plugins
 from pycodec import bitstream
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = ROOT / "benchmarks"
+TIMED = ("range_coder", "context_decode", "masked_conv3d", "codec")
 
 
-def run(script: str, *arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
+def run(module: str, *arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    here = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / script), *map(str, arguments)],
+        [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")])},
     )
     assert done.returncode == status, done.stderr
     return done
+
+
+def module(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +53,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k in (1, 2):
         wave = 128 + 80 * np.sin(x / (5 * k)) * np.cos(y / 11)
         Image.fromarray(np.repeat(wave[..., None], 3, 2).astype(np.uint8)).save(images / f"{k}.png")
-    run("bench_rd.py", "--data", images, "--anchors", "jpeg", "--out", folder / "rd_kodak.json")
+    run("rd", "--data", images, "--anchors", "jpeg", "--json", folder / "rd_kodak.json")
     return folder
 
 
@@ -54,7 +65,7 @@ def test_anchors_are_kept(results: Path) -> None:
     # A second run with another codec measures that one alone: a changed row survives.
     document["rows"][0]["encode_seconds"] = 12345.0
     out.write_text(json.dumps(document))
-    run("bench_rd.py", "--data", results / "tiny", "--anchors", "jpeg,webp", "--out", out)
+    run("rd", "--data", results / "tiny", "--anchors", "jpeg,webp", "--json", out)
     after = json.loads(out.read_text())
     assert set(after["codecs"]) == {"jpeg", "webp"}
     assert sum(row["encode_seconds"] == 12345.0 for row in after["rows"]) == 1
@@ -62,7 +73,7 @@ def test_anchors_are_kept(results: Path) -> None:
 
 def test_other_images_are_refused(results: Path, tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "other.png")
-    done = run("bench_rd.py", "--data", tmp_path, "--out", results / "rd_kodak.json", status=2)
+    done = run("rd", "--data", tmp_path, "--json", results / "rd_kodak.json", status=2)
     assert "results of other images" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -71,16 +82,16 @@ def test_render_writes_and_checks(results: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results:ms-ssim -->\nold\n<!-- /results:ms-ssim -->\nafter\n")
     options = ("--pages", readme, "--results", results, "--figures", tmp_path)
-    stale = run("render.py", *options, "--check", status=1)
+    stale = run("render", *options, "--check", status=1)
     assert "README.md is not up to date" in stale.stderr and "rd_kodak.svg is not" in stale.stderr
-    run("render.py", *options)
+    run("render", *options)
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert "| JPEG |" in text
     assert (tmp_path / "rd_kodak.svg").read_text().startswith("<?xml")
-    run("render.py", *options, "--check")
+    run("render", *options, "--check")
     readme.write_text(text.replace("| JPEG |", "| JPEG! |"))
-    run("render.py", *options, "--check", status=1)
+    run("render", *options, "--check", status=1)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +99,13 @@ def test_render_writes_and_checks(results: Path, tmp_path: Path) -> None:
     [
         ("<!-- results:nothing -->\n<!-- /results:nothing -->\n", "no table results:nothing"),
         ("<!-- results:rd -->\n", "1 tables are opened"),
-        ("<!-- results:speed -->\n<!-- /results:speed -->\n", "codec_speed.json is missing"),
+        ("<!-- results:verify -->\n<!-- /results:verify -->\n", "verify_kodak.json is missing"),
     ],
 )
 def test_render_says_what_is_wrong(results: Path, tmp_path: Path, text: str, sentence: str) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(text)
-    done = run("render.py", "--pages", readme, "--results", results, "--figures", tmp_path, status=2)
+    done = run("render", "--pages", readme, "--results", results, "--figures", tmp_path, status=2)
     assert sentence in done.stderr
     assert readme.read_text() == text
 
@@ -138,9 +149,176 @@ class ZlibCodec:
 
 @pytest.mark.parametrize("fault", ["none", "reconstruction", "length", "symbols", "bytes"])
 def test_acceptance_check_finds_each_fault(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import verify_kodak
-
+    verify_kodak = module("verify_kodak", monkeypatch)
     image = np.random.default_rng(3).integers(0, 40, (24, 32, 3), dtype=np.uint8)
     result = verify_kodak.check(ZlibCodec(fault), image, 5)
     assert {name for name in verify_kodak.CHECKS if not result[name]} == {fault} - {"none"}
+
+
+@pytest.fixture(scope="module")
+def quick(results: Path) -> Path:
+    """The results folder with quick runs of everything that is timed."""
+    extra = {
+        "range_coder": ("--symbols", 2048),
+        "context_decode": ("--size", "4,6"),
+        "masked_conv3d": (),
+        "codec": ("--image", results / "tiny" / "1.png", "--codecs", "ctx3d", "--qualities", 5),
+    }
+    for name in TIMED:
+        run(name, "--quick", "--seconds", 0, *extra[name], "--json", results / f"{name}.json")
+    return results
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_timed_results_say_what_happened(quick: Path, name: str) -> None:
+    document = json.loads((quick / f"{name}.json").read_text())
+    assert document["benchmark"] == name
+    assert document["settings"]["quick"] is True and document["settings"]["seed"] == 1
+    assert {"cpu", "clock_ghz", "cores", "simd"} <= set(document["environment"]["machine"])
+    keys = {"case", "subject", "peer", "work", "unit", "seconds", "best_seconds", "rounds", "ratio"}
+    rows = document["results"]
+    assert all(keys <= set(row) for row in rows)
+    assert all(row["best_seconds"] <= row["seconds"] and row["rounds"] == 2 for row in rows)
+    assert all(row.get("exact", True) for row in rows)
+    named = {(row["case"], row["subject"]): row for row in rows}
+    assert len(named) == len(rows)
+    for case in {row["case"] for row in rows}:
+        assert next(row["ratio"] for row in rows if row["case"] == case) == 1
+    assert document["goals"]
+    for goal in document["goals"]:
+        assert goal["verdict"] in ("met", "missed", "peer not installed")
+        assert (goal["case"], goal["subject"]) in named  # a goal of a row that no longer exists never fails
+        if goal["verdict"] != "peer not installed":
+            assert goal["field"] or (goal["case"], goal["against"]) in named
+
+
+def test_two_results_side_by_side(quick: Path, tmp_path: Path) -> None:
+    document = json.loads((quick / "masked_conv3d.json").read_text())
+    row = document["results"][0]
+    row["seconds"] /= 4
+    (tmp_path / "faster.json").write_text(json.dumps(document))
+    done = run("masked_conv3d", "--compare", quick / "masked_conv3d.json", tmp_path / "faster.json")
+    lines = done.stdout.splitlines()
+    changed = [line for line in lines if line.endswith(" 4.00")]
+    assert [line.split("  ")[0] for line in changed] == [f"{row['case']}, {row['subject']}"]
+    assert sum(line.endswith(" 1.00") for line in lines) == len(document["results"]) - 1
+    pair = quick / "masked_conv3d.json", quick / "codec.json"
+    assert "expected one benchmark" in run("codec", "--compare", *pair, status=2).stderr
+    assert "no timed rows" in run("codec", "--compare", quick / "rd_kodak.json", pair[1], status=2).stderr
+
+
+def test_pages_of_timed_results(quick: Path, tmp_path: Path) -> None:
+    names = ("range-coder", "context-decode", "masked-conv3d", "codec", "goals", "cuda")
+    page = tmp_path / "page.md"
+    page.write_text("".join(f"<!-- results:{name} -->\n<!-- /results:{name} -->\n" for name in names))
+    options = ("--pages", page, "--results", quick, "--figures", tmp_path)
+    run("render", *options)
+    text = page.read_text()
+    for shown in (
+        "| W2 |",
+        "| parametric decode |",
+        "| float32 backward |",
+        "| ctx3d 5 |",
+        "figures mean nothing",
+    ):
+        assert shown in text
+    assert "not yet measured" in text
+    machine = json.loads((quick / "codec.json").read_text())["environment"]["machine"]
+    assert machine["simd"] in text and (
+        machine["clock_ghz"] is None or f"{machine['clock_ghz']:.2f} GHz" in text
+    )
+    figure = (tmp_path / "speed.svg").read_bytes()
+    run("render", *options, "--check")
+    (tmp_path / "speed.svg").unlink()
+    assert "speed.svg is not up to date" in run("render", *options, "--check", status=1).stderr
+    run("render", *options)
+    assert (tmp_path / "speed.svg").read_bytes() == figure
+
+
+def test_results_of_a_gpu(quick: Path, tmp_path: Path) -> None:
+    image, part = quick / "tiny" / "1.png", quick / "masked_conv3d.json"
+    run(
+        "gpu",
+        "--device",
+        "cpu",
+        "--codecs",
+        "ctx3d",
+        "--image",
+        image,
+        "--parts",
+        part,
+        "--json",
+        tmp_path / "gpu.json",
+    )
+    document = json.loads((tmp_path / "gpu.json").read_text())
+    assert document["parity"] == [
+        {"codec": "ctx3d", "decodes": True, "same_bytes": True, "largest_difference": 0}
+    ]
+    (tmp_path / "rd_kodak.json").write_bytes((quick / "rd_kodak.json").read_bytes())
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results:cuda -->\n<!-- /results:cuda -->\n")
+    run("render", "--pages", page, "--results", tmp_path, "--figures", tmp_path)
+    assert "| cpu, masked_conv3d, float32 forward |" in page.read_text()
+    assert "cpu, ctx3d: yes" in page.read_text()
+    other = json.loads(part.read_text())
+    other["settings"]["device"] = "another"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    done = run("gpu", "--device", "cpu", "--image", image, "--parts", tmp_path / "other.json", status=2)
+    assert "no results of cpu" in done.stderr
+
+
+def test_a_ratio_is_the_median_of_the_ratios_in_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = module("timing", monkeypatch)
+    monkeypatch.setattr(timing, "rounds", lambda calls, effort: [[1.0, 2.0, 4.0], [2.0, 6.0, 4.0]])
+    subjects = [timing.Subject("a", int, work=10), timing.Subject("b", int, work=5, peer=True)]
+    a, b = timing.measure("case", "symbol", subjects, timing.QUICK)
+    assert (a["ratio"], a["seconds"], a["best_seconds"]) == (1, 2, 1)
+    assert b["ratio"] == 2 * 10 / 5  # the median of 2, 3 and 1, and half the work
+
+
+def test_rounds_interleave(monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = module("timing", monkeypatch)
+    called: list[str] = []
+    calls = [lambda: called.append("a"), lambda: called.append("b")]
+    samples = timing.rounds(calls, timing.Effort(seconds=0, sample=0, least=3))
+    assert "".join(called) == "aabb" + "ab" * 3  # warm-up, the number of repeats, then rounds
+    assert [len(own) for own in samples] == [3, 3]
+
+
+def test_goals(monkeypatch: pytest.MonkeyPatch) -> None:
+    goals = module("goals", monkeypatch)
+    rows = [
+        {"case": "c", "subject": "pycodec", "peer": False, "ratio": 1.0, "us": 3.0},
+        {"case": "c", "subject": "slow", "peer": True, "ratio": 9.0},
+        {"case": "c", "subject": "quick", "peer": True, "ratio": 5.0},
+        {"case": "c", "subject": "half", "peer": False, "ratio": 2.0},
+    ]
+    wanted = {
+        goals.Goal("c", against="quick", at_least=5): ("met", 5, 1),
+        goals.Goal("c", against=goals.FASTEST_PEER, at_least=6): ("missed", 5, 5 / 6),
+        goals.Goal("c", subject="half", against="slow", at_least=4): ("met", 4.5, 4.5 / 4),
+        goals.Goal("c", against="half", at_most=3): ("met", 2, 1.5),
+        goals.Goal("c", field="us", at_most=2): ("missed", 3, 2 / 3),
+        goals.Goal("c", against="absent", at_least=1): ("peer not installed", None, None),
+        goals.Goal("d", against="quick", at_least=1): ("not measured", None, None),
+        goals.Goal("c", subject="half", field="us", at_most=2): ("not measured", None, None),
+    }
+    for goal, judged in zip(wanted, goals.judge(wanted, rows), strict=True):
+        assert (judged["verdict"], judged["value"], goals.score(judged)) == wanted[goal]
+
+
+def test_no_peak_without_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = module("machine", monkeypatch)
+    monkeypatch.setattr(machine, "flags", lambda: frozenset())
+    assert machine.clock_ghz() is None
+    assert [machine.multiply_adds(kind) for kind in machine.INSTRUCTIONS] == [None] * 3
+
+
+@torch.inference_mode()
+def test_the_int8_peer_computes_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    context_decode = module("context_decode", monkeypatch)
+    model, symbols = context_decode.make("categorical", (4, 8, 12), 1)
+    x, quality = model.network_input(torch.from_numpy(symbols)), torch.tensor([5.0])
+    expected = model.network(x[None], quality).softmax(1)
+    found = context_decode.Int8Forward(model.network, x, quality)()
+    assert (found - expected).abs().mean() < 0.05 * (expected - expected.mean()).abs().mean()

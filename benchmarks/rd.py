@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import common
-
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import classical, rd
+
+from . import common
 
 GRID = [round(0.15 + 0.05 * i, 2) for i in range(28)]  # 0.15 .. 1.5 bits per pixel
 SAME = ("description", "version")  # of a codec, for its rows to hold
@@ -60,7 +60,7 @@ def load_previous(path: Path, data: dict[str, Any]) -> tuple[dict[str, Any], lis
         return {}, []
     document = json.loads(path.read_text())
     if document["dataset"] != data:
-        raise InvalidInput(f"{path} holds results of other images; give another --out or delete it.")
+        raise InvalidInput(f"{path} holds results of other images; give another --json or delete it.")
     return document["codecs"], [rd.Row(**row) for row in document["rows"]]
 
 
@@ -141,9 +141,10 @@ def main() -> int:
     )
     arguments = parser.parse_args()
 
+    out = common.target(arguments)
     files = rd.image_files(arguments.data)
     data = dataset(files)
-    codecs, rows = load_previous(arguments.out, data)
+    codecs, rows = load_previous(out, data)
     for name in [*arguments.anchors, *arguments.codecs]:
         codec, settings, identity = open_codec(name, arguments.qualities)
         known = codecs.get(name, {})
@@ -160,9 +161,9 @@ def main() -> int:
         codecs[name] = {**identity, "environment": common.environment()}
         rows = [row for row in rows if row.codec != name] + measured
         # After every codec, so that an interrupted run keeps what is done.
-        common.write_json(arguments.out, summarise(data, codecs, rows))
+        common.write_json(out, summarise(data, codecs, rows))
     document = summarise(data, codecs, rows)
-    common.write_json(arguments.out, document)
+    common.write_json(out, document)
     print(report(document))
     return 0
 

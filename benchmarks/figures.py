@@ -1,0 +1,97 @@
+"""The figures of the pages, as SVG with the same bytes for the same results and matplotlib."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pycodec.evaluation import classical
+from pycodec.evaluation.metrics import decibels
+
+from .goals import MET, describe, score
+from .tables import label
+
+
+def digest(shown: Any) -> str:
+    """Identifies what a figure shows; stored in it, as its bytes depend on the version of matplotlib."""
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+
+
+def rate_distortion(document: dict[str, Any]) -> tuple[str, Callable[[], bytes]]:
+    """Mean rate-distortion points of all codecs: PSNR, and MS-SSIM in dB."""
+    mean_points = document["mean_points"]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(1, 2)
+        for name, points in mean_points.items():
+            classic = name in classical.CODECS
+            style = {"linewidth": 1.0, "linestyle": "--"} if classic else {"linewidth": 2.0}
+            for axis, metric in zip(axes, ("psnr", "ms_ssim"), strict=True):
+                shown = [(p["bpp"], p[metric]) for p in points if p[metric] is not None and p["bpp"] <= 2.1]
+                values = [value if metric == "psnr" else decibels(value) for _, value in shown]
+                axis.plot(
+                    [bpp for bpp, _ in shown], values, marker="o", markersize=3, label=label(name), **style
+                )
+        for axis, title in zip(axes, ("PSNR, dB", "MS-SSIM, -10 log10(1 - x), dB"), strict=True):
+            axis.set(xlabel="bits per pixel", ylabel=title, xlim=(0, 2.1))
+            axis.grid(alpha=0.3)
+        axes[0].legend(loc="lower right")
+
+    key = digest(mean_points)
+    return key, lambda: svg((9, 3.8), draw, key)
+
+
+def speed(documents: Sequence[dict[str, Any]]) -> tuple[str, Callable[[], bytes]]:
+    """Every goal that was measured, as the factor by which it is met or missed."""
+    bars: list[Any] = []  # [text, factor, value, met]
+    for document in documents:
+        for goal in document["goals"]:
+            factor = score(goal)
+            if factor is not None:
+                what, bound, value, verdict = describe(goal)
+                bars.append([f"{what} {bound}", factor, value, verdict == MET])
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        places = range(len(bars), 0, -1)
+        colours = ["tab:green" if met else "tab:orange" for *_, met in bars]
+        # A bar begins at the goal; on a logarithmic axis its width is the difference.
+        axis.barh(places, [factor - 1 for _, factor, *_ in bars], left=1, color=colours)
+        for place, (_, factor, value, _) in zip(places, bars, strict=True):
+            side = "left" if factor >= 1 else "right"
+            axis.annotate(
+                value,
+                (factor, place),
+                (4 if factor >= 1 else -4, 0),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=7,
+            )
+        axis.axvline(1, color="black", linewidth=1)
+        axis.set_xscale("log")
+        axis.set_yticks(list(places), [name for name, *_ in bars], fontsize=7)
+        axis.margins(x=0.15, y=0.01)
+        axis.set_xlabel("times better than the goal; right of the line it is met")
+        axis.grid(axis="x", alpha=0.3)
+
+    key = digest(bars)
+    return key, lambda: svg((9, 1 + 0.2 * len(bars)), draw, key)
+
+
+def svg(size: tuple[float, float], draw: Callable[[Any], None], key: str) -> bytes:
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"svg.hashsalt": "pycodec", "svg.fonttype": "none", "font.size": 9})
+    figure = plt.figure(figsize=size, layout="constrained")
+    draw(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
+    plt.close(figure)
+    return buffer.getvalue()

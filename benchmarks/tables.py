@@ -1,0 +1,287 @@
+"""The tables of the pages, each from a results file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pycodec.evaluation import classical, rd
+
+from . import common
+from .goals import describe, short
+
+LABELS = {"jpeg": "JPEG", "webp": "WebP", "jpeg2000": "JPEG 2000", "avif": "AVIF"}
+RATES = (0.15, 0.3, 0.5, 1.0, 1.5)  # bits per pixel that tables show
+TIMED = ("range_coder", "context_decode", "masked_conv3d", "codec")  # in the order of the table of goals
+
+
+def label(name: str) -> str:
+    return LABELS.get(name, name)
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and the others numbers."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def caption(what: str, environment: dict[str, Any]) -> str:
+    where = common.machine_line(environment)
+    return f"\n{what} {environment['date'][:10]}, {where}, commit {environment['commit']}.\n"
+
+
+def number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def rd_table(document: dict[str, Any]) -> str:
+    """BD-rate of every learned codec against every classical one."""
+    comparisons = document["comparisons"]
+    anchors = [name for name in document["codecs"] if name in classical.CODECS]
+    rows = []
+    for test, against in comparisons.items():
+        for metric, title in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM")):
+            cells = [against[name]["bd_rate"][metric] for name in anchors]
+            rows.append(
+                [
+                    f"{test}, {title}",
+                    *("-" if cell is None else f"{cell['percent']:+.1f} %" for cell in cells),
+                ]
+            )
+    options = "; ".join(document["codecs"][name]["description"].partition(";")[0] for name in anchors)
+    newest = max(
+        (entry["environment"] for entry in document["codecs"].values()), key=lambda entry: entry["date"]
+    )
+    text = (
+        f"Bits at equal quality on the {document['dataset']['images']} images of "
+        f"{document['dataset']['name']} (BD-rate per image, then averaged; real file bytes). "
+        f"Anchors: {options}."
+    )
+    return markdown(["BD-rate against", *map(label, anchors)], rows) + caption(text, newest)
+
+
+def rd_points_table(document: dict[str, Any], codec: str) -> str:
+    """Mean points of a learned codec."""
+    rows = [
+        [
+            f"{point['setting']:g}",
+            f"{point['bpp']:.3f}",
+            f"{point['psnr']:.2f}",
+            number(point["ms_ssim"], ".4f"),
+        ]
+        for point in document["mean_points"].get(codec, [])
+    ]
+    return markdown(["quality", "bpp", "PSNR, dB", "MS-SSIM"], rows)
+
+
+def card_table(metadata: dict[str, Any]) -> str:
+    """Runs that made the weights, in order."""
+    rows = [
+        [
+            ", ".join(run["stages"]),
+            f"{run['steps']}",
+            f"{run['images']}",
+            run["device"],
+            f"{run['seconds'] / 3600:.2f}",
+            f"{run['cpu_seconds'] / 3600:.2f}",
+        ]
+        for run in metadata["model_card"]["runs"]
+    ]
+    headings = ["stages", "steps", "images", "device", "hours", "core-hours"]
+    return markdown(headings, rows)
+
+
+def ms_ssim_table(document: dict[str, Any]) -> str:
+    """MS-SSIM of every codec at fixed rates, curves of the images interpolated and averaged."""
+    rows = []
+    for name in document["codecs"]:
+        own = [rd.Row(**row) for row in document["rows"] if row["codec"] == name]
+        values = list(rd.at_rates(own, "ms_ssim", RATES).values())
+        means = []
+        for index in range(len(RATES)):
+            present = [float(curve[index]) for curve in values if curve[index] == curve[index]]
+            means.append(sum(present) / len(present) if len(present) == len(values) and present else None)
+        rows.append([label(name), *(number(mean, ".4f") for mean in means)])
+    note = "\nMean over images of interpolated curves; a dash where not every image reaches the rate.\n"
+    return markdown(["MS-SSIM at", *(f"{rate:g} bpp" for rate in RATES)], rows) + note
+
+
+def verify_table(document: dict[str, Any]) -> str:
+    rows = [[name, f"{count} of {document['cases']}"] for name, count in document["passed"].items()]
+    text = (
+        f"{document['codec']}: files are "
+        f"{document['excess_percent']:.2f} % over the ideal code length; "
+        f"SIMD levels {', '.join(document['simd_levels'])}."
+    )
+    if document["integer_loss_percent"] is not None:
+        text += (
+            f" The integer tables cost {document['integer_loss_percent']:+.2f} % against the float network."
+        )
+    return markdown(["check", "passed"], rows) + caption(text, document["environment"])
+
+
+def timed_caption(what: str, document: dict[str, Any]) -> str:
+    """The same for what is timed: medians, with clock and SIMD level."""
+    quick = " A quick run: its figures mean nothing." if document["settings"]["quick"] else ""
+    return caption(f"{what} Medians of interleaved rounds.{quick}", document["environment"])
+
+
+def by_case(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Every case with its rows by subject, in order."""
+    for case in dict.fromkeys(row["case"] for row in document["results"]):
+        yield case, {row["subject"]: row for row in document["results"] if row["case"] == case}
+
+
+def times(rows: dict[str, dict[str, Any]], subject: str) -> str:
+    """How many times longer than pycodec ``subject`` takes."""
+    return short(rows[subject]["ratio"]) if subject in rows else "-"
+
+
+def fastest_peer(rows: dict[str, dict[str, Any]]) -> str:
+    peers = [row for row in rows.values() if row["peer"]]
+    if not peers:
+        return "-"
+    best = min(peers, key=lambda row: float(row["ratio"]))
+    return f"{short(best['ratio'])} x {best['subject']}"
+
+
+def codec_table(document: dict[str, Any]) -> str:
+    cases = dict(by_case(document))
+    lines = []
+    for case, rows in cases.items():
+        if not case.endswith(" encode"):
+            continue
+        name = case.removesuffix(" encode")
+        cells = [name, f"{rows['pycodec']['bpp']:.3f}"]
+        for way in ("encode", "decode"):
+            of_way = cases[f"{name} {way}"]
+            stages = of_way["pycodec"]["stages_ms"]
+            coding = sum(ms for stage, ms in stages.items() if "tables" in stage or "coding" in stage)
+            cells += [f"{of_way['pycodec']['ms']:.0f}", f"{stages.get('transform', 0):.0f}", f"{coding:.0f}"]
+            cells.append(number(of_way.get("pycodec, 2 threads", {}).get("ms"), ".0f"))
+        lines.append(cells)
+    image = document["settings"]["image"]
+    per_way = ["transform", "tables and coding", "on 2 threads"]
+    headings = ["codec, quality", "bpp", "encode", *per_way, "decode", *per_way]
+    text = (
+        f"Milliseconds on one core, {image['width']} x {image['height']} pixels from an array, codec loaded."
+    )
+    return markdown(headings, lines) + timed_caption(text, document)
+
+
+def range_coder_table(document: dict[str, Any]) -> str:
+    cases = dict(by_case(document))
+    lines = []
+    for case, rows in cases.items():
+        if "overhead_percent" not in rows["pycodec"] or not case.endswith(" encode"):
+            continue
+        name = case.removesuffix(" encode")
+        ways = rows, cases[f"{name} decode"]
+        lines.append(
+            [
+                name,
+                *(f"{way['pycodec']['work'] / way['pycodec']['seconds'] / 1e6:.0f}" for way in ways),
+                f"{rows['pycodec']['overhead_percent']:+.2f} %",
+                *map(fastest_peer, ways),
+            ]
+        )
+    headings = [
+        "workload",
+        "encode, M symbols/s",
+        "decode, M symbols/s",
+        "overhead",
+        "encode, faster than the next",
+        "decode, faster than the next",
+    ]
+    absent = ", ".join(document["peers_absent"])
+    text = "One core, workloads as in benchmarks/README.md." + (f" Not measured: {absent}." if absent else "")
+    return markdown(headings, lines) + timed_caption(text, document)
+
+
+def context_decode_table(document: dict[str, Any]) -> str:
+    lines = []
+    for case, rows in by_case(document):
+        own = rows["pycodec"]
+        peers = ("torch int8", "torch wavefront", "torch naive")
+        lines.append(
+            [
+                case,
+                f"{own['ns_per_symbol']:.0f}",
+                number(own.get("share_of_peak"), ".0%"),
+                times(rows, "pycodec, 2 threads"),
+                times(rows, "pycodec, scalar"),
+                *(times(rows, peer) for peer in peers),
+            ]
+        )
+    headings = ["3D context model", "ns per symbol", "of int8 peak", "2 threads", "scalar", *peers]
+    text = "One core; right of the peak, times the time of pycodec."
+    return markdown(headings, lines) + timed_caption(text, document)
+
+
+def masked_conv3d_table(document: dict[str, Any]) -> str:
+    launches = document["settings"]["launches"]
+    lines = []
+    for case, rows in by_case(document):
+        own = rows["pycodec"]
+        lines.append(
+            [
+                case,
+                f"{1e3 * own['seconds'] / launches:.3g}",
+                f"{own['gflops']:.0f}",
+                number(own.get("share_of_peak"), ".0%"),
+                fastest_peer(rows),
+            ]
+        )
+    headings = ["masked 3D convolution", "ms", "GFLOP/s", "of peak", "faster than the next"]
+    where = document["settings"]["device"]
+    text = f"One layer, 24 to 24 channels, on {'one core' if where == 'cpu' else where}."
+    return markdown(headings, lines) + timed_caption(text, document)
+
+
+def goals_table(documents: Sequence[dict[str, Any]]) -> str:
+    """Goals of every timed benchmark, and what came of them."""
+    lines = [describe(goal) for document in documents for goal in document["goals"]]
+    return markdown(["goal", "bound", "measured", "verdict"], lines) + "".join(
+        timed_caption(f"{document['benchmark']}:", document) for document in documents
+    )
+
+
+def cuda_table(results: Path) -> str:
+    """What the GPUs measured so far make of it; one sentence where there is none."""
+    documents = [common.read_json(path) for path in sorted(results.glob("*.json"))]
+    of_gpus = [document for document in documents if "gpu" in document]
+    if not of_gpus:
+        return "On CUDA: not yet measured.\n"
+    lines = []
+    for document in of_gpus:
+        for name, part in document["benchmarks"].items():
+            for case, rows in by_case(part):
+                if "pycodec" in rows:
+                    own, launches = rows["pycodec"], part["settings"].get("launches", 1)
+                    ms = f"{1e3 * own['seconds'] / launches:.3g}"
+                    lines.append([f"{document['gpu']}, {name}, {case}", ms, fastest_peer(rows)])
+    parity = "; ".join(
+        f"{document['gpu']}, {check['codec']}: {'yes' if check['decodes'] else 'NO'}"
+        for document in of_gpus
+        for check in document["parity"]
+    )
+    newest = max((document["environment"] for document in of_gpus), key=lambda entry: str(entry["date"]))
+    text = f"Files of the CPU decode on the GPU and the other way round: {parity}."
+    return markdown(["GPU, benchmark, case", "ms", "faster than the next"], lines) + caption(text, newest)
+
+
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "rd": ("rd_kodak.json", rd_table),
+    "ms-ssim": ("rd_kodak.json", ms_ssim_table),
+    "verify": ("verify_kodak.json", verify_table),
+    "codec": ("codec.json", codec_table),
+    "range-coder": ("range_coder.json", range_coder_table),
+    "context-decode": ("context_decode.json", context_decode_table),
+    "masked-conv3d": ("masked_conv3d.json", masked_conv3d_table),
+}
+CARDS = common.ROOT / "plugins" / "pycodec_plugins" / "cpm" / "weights"
+for codec in ("ctx3d", "cpm"):
+    TABLES[f"card-{codec}"] = (str(CARDS / f"{codec}.safetensors"), card_table)
+    TABLES[f"rd-points-{codec}"] = ("rd_kodak.json", functools.partial(rd_points_table, codec=codec))
