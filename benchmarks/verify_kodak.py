@@ -5,6 +5,7 @@ For every image and quality:
   length          the file is at most 1 % + 300 bits longer than the ideal code length of the integer tables
   symbols         the payload decodes to the encoder's symbols on 1 and on 2 threads, at every SIMD level
   bytes           a second run, and other processes at every SIMD level, write the same file
+  pixels          those processes decode it to the same pixels
 Over all of them, where the codec has a float twin of its integer context model:
   integer loss    the integer tables cost at most 0.5 % more than the float network
 Exit status 1 when any of it fails.
@@ -31,7 +32,7 @@ from pycodec.native import native
 from . import common
 
 DEFAULT_LEVEL = "default"
-CHECKS = ("reconstruction", "length", "symbols", "bytes")
+CHECKS = ("reconstruction", "length", "symbols", "bytes", "pixels")
 LARGEST_INTEGER_LOSS_PERCENT = 0.5
 
 
@@ -68,24 +69,29 @@ def check(codec: Any, pixels: np.ndarray, quality: float) -> dict[str, Any]:
         "float_bits": float_length(symbols, step) if float_length else None,
         "file": sha256(data),
         "symbols_sha256": wanted,
+        "pixels_sha256": sha256(restored.tobytes()),
         "reconstruction": bool(np.array_equal(restored, codec.reconstruct(pixels, quality))),
         "length": 8 * len(data) <= 1.01 * ideal + 300,
         "symbols": all(found == wanted for found in decoded_symbols(codec, data, symbols.shape)),
         "bytes": codec.compress(pixels, quality=quality) == data,
+        "pixels": True,  # until a witness says otherwise
     }
 
 
 def witness(name: str, files: list[Path], qualities: list[float]) -> None:
-    """What another process reports, a line of JSON per image and quality: hashes of file and symbols."""
+    """What another process reports, a line of JSON per image and quality: hashes of what it computed."""
     codec = pycodec.load(name)
     for path in files:
         pixels = rd.load_image(path)
         for quality in qualities:
             data = codec.compress(pixels, quality=quality)
             shape = codec.symbols(pixels, quality).shape
-            print(
-                json.dumps({"file": sha256(data), "symbols": decoded_symbols(codec, data, shape)}), flush=True
-            )
+            report = {
+                "file": sha256(data),
+                "symbols": decoded_symbols(codec, data, shape),
+                "pixels": sha256(np.asarray(codec.decompress(data)).tobytes()),
+            }
+            print(json.dumps(report), flush=True)
 
 
 def run_witness(level: str, arguments: list[str]) -> list[dict[str, Any]]:
@@ -139,6 +145,7 @@ def main() -> int:
     for done in witnesses:
         for result, report in zip(results, done.result(), strict=True):
             result["bytes"] &= report["file"] == result["file"]
+            result["pixels"] &= report["pixels"] == result["pixels_sha256"]
             result["symbols"] &= all(found == result["symbols_sha256"] for found in report["symbols"])
 
     summary = {name: sum(result[name] for result in results) for name in CHECKS}

@@ -23,7 +23,7 @@ Factory = Callable[..., Any] | str
 
 
 class Transform(Protocol):
-    """Image to latent and back: the only part of a codec that may be float, and never part of a probability."""
+    """Image to latent and back: the only part that may be float, and never part of a probability."""
 
     stride: int
     """Pixels per latent position, both ways; callers pad images to a multiple of it."""

@@ -19,6 +19,7 @@ from pycodec.errors import InvalidInput
 @click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16; the codec has its own default.")
 @click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
 @click.option("--profile", is_flag=True, help="Also print where the time goes.")
 def command(
     source: str,
@@ -27,6 +28,7 @@ def command(
     quality: float | None,
     bpp: float | None,
     device: str,
+    threads: int | None,
     profile: bool,
 ) -> None:
     """Compress the image IN, of any format Pillow reads, to a .pci file.
@@ -42,6 +44,7 @@ def command(
     for note in picture.notes:
         click.echo(f"warning: {source}: {note}", err=True)
     codec = runtime.load(name)
+    use_threads(threads)
     start = time.perf_counter()
     with profiling.profile() as stages:
         data = codec.compress(picture, quality, bpp, device)
@@ -56,6 +59,14 @@ def command(
     )
     if profile:
         click.echo(profile_line(stages, seconds), err=target == "-")
+
+
+def use_threads(threads: int | None) -> None:
+    """Transform and entropy coder run on so many threads from now on."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def profile_line(stages: dict[str, float], seconds: float) -> str:

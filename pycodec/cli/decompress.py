@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycodec import files, profiling
-from pycodec.cli.compress import profile_line, refuse_same_file
+from pycodec.cli.compress import profile_line, refuse_same_file, use_threads
 from pycodec.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 @click.argument("source", metavar="IN.pci")
 @click.option("-o", "--output", metavar="OUT", help="Any suffix Pillow writes; by default IN with .png.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
 @click.option("--profile", is_flag=True, help="Also print where the time goes.")
-def command(source: str, output: str | None, device: str, profile: bool) -> None:
+def command(source: str, output: str | None, device: str, threads: int | None, profile: bool) -> None:
     """Turn IN.pci back into an image, in the format that the suffix of OUT names."""
     target = str(Path(source).with_suffix(".png")) if output is None else output
     refuse_same_file(source, target)
@@ -38,6 +39,7 @@ def command(source: str, output: str | None, device: str, profile: bool) -> None
 
     from pycodec.codec import decompress  # imports torch: only once there is something to decode
 
+    use_threads(threads)
     start = time.perf_counter()
     with profiling.profile() as stages:
         image = decompress(data, device)

@@ -45,15 +45,15 @@ class ContextEntropyModel(nn.Module):
             )
         return self.integer
 
-    def encode(self, symbols: np.ndarray, quality_step: int, threads: int = 1) -> bytes:
-        """Stream of ``symbols`` (planes, h, w)."""
-        return self._coder().encode(symbols, quality_step, threads=threads)
+    def encode(self, symbols: np.ndarray, quality_step: int, threads: int | None = None) -> bytes:
+        """Stream of ``symbols`` (planes, h, w); by default on as many threads as torch uses."""
+        return self._coder().encode(symbols, quality_step, threads=threads or torch.get_num_threads())
 
     def decode(
-        self, data: bytes, shape: tuple[int, int, int], quality_step: int, threads: int = 1
+        self, data: bytes, shape: tuple[int, int, int], quality_step: int, threads: int | None = None
     ) -> np.ndarray:
         """Symbols (planes, h, w) int32 of a stream that ``encode`` wrote."""
-        return self._coder().decode(data, shape, quality_step, threads=threads)
+        return self._coder().decode(data, shape, quality_step, threads=threads or torch.get_num_threads())
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
         """Ideal code length under the integer tables, in bits."""
