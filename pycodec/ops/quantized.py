@@ -186,9 +186,18 @@ def _codes(x: Tensor, limit: int) -> Tensor:
 
 
 def _convolve(codes: Tensor, weight: Tensor) -> Tensor:  # [H, W, inputs], [outputs, k, k, inputs]
-    """Exact sums: each fits int32, and float64 holds every integer up to 2^53."""
-    x, w = codes.double().permute(2, 0, 1)[None], weight.double().permute(0, 3, 1, 2)
-    return F.conv2d(x, w, padding=w.shape[-1] // 2)[0].permute(1, 2, 0)
+    """Exact sums [H, W, outputs] in float64: they fit int32. Matrix products, because a library may compute a
+    convolution by way of fractions (Winograd, FFT).
+    """
+    height, width, _ = codes.shape
+    side = weight.shape[1]
+    x = F.pad(codes.double(), (0, 0, *[side // 2] * 4))
+    taps = [
+        x[i : i + height, j : j + width] @ weight[:, i, j].double().T
+        for i in range(side)
+        for j in range(side)
+    ]
+    return torch.stack(taps).sum(0)
 
 
 def _on(device: torch.device, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:

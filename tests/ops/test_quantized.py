@@ -98,6 +98,17 @@ def test_block_equals_its_reference(hidden_limit, threads, simd, monkeypatch):
         assert same_bits(block(x, bias), expected), (size, channels)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_same_bits():
+    rng = np.random.default_rng(4)
+    conv, block = seeded_conv(rng, 3, 24, 40), seeded_block(rng, 40, 16, 80, CODE_LIMIT)
+    x, bias = seeded_map(rng, 33, 47, 24), torch.from_numpy(rng.standard_normal(80).astype(np.float32))
+    y = conv(x)
+    assert same_bits(conv(x.cuda()).cpu(), y)
+    assert same_bits(block(y.cuda(), bias.cuda()).cpu(), block(y.clone(), bias))
+
+
 def test_sums_reach_the_limits_of_int32(simd):
     weight = np.full((1, 3, 3, 2), 2**31 // (18 * CODE_LIMIT), np.int16)
     one = np.ones(1, np.float32)
