@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 
 @dataclass
@@ -56,6 +55,9 @@ def psnr(x_hat: Tensor, x: Tensor) -> float:
 
 def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
     """MS-SSIM (Wang et al. 2003) of images [N, 3, H, W] in -128..127, sides >= 176; differentiable."""
+    # Takes longer to import than a picture to code, and codecs are in one module with their training.
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
     pair = x_hat.float() + 128, x.float() + 128
     return torch.as_tensor(multiscale_structural_similarity_index_measure(*pair, data_range=255.0))
 

@@ -42,5 +42,11 @@ def test_importing_pycodec_does_not_even_load_the_plugin_machinery(python) -> No
     assert not loaded(python, "import pycodec") & {"pluggy", "click", "pycodec_plugins"}
 
 
+def test_a_codec_loads_nothing_of_its_training(python) -> None:
+    found = loaded(python, "import pycodec; pycodec.load('ctx3d')")
+    assert "torch" in found
+    assert not found & {"torchmetrics", "lightning_fabric", "scipy", "matplotlib", "tensorboard"}
+
+
 def test_coding_never_loads_torch(python) -> None:
     assert "torch" not in loaded(python, "import pycodec.coding")
