@@ -53,7 +53,20 @@ def integer_weight(
     return np.rint(w / unit.reshape(-1, *[1] * (w.ndim - 1))).astype(np.int16), unit
 
 
-class QuantizedConv2d:
+class _Layer:
+    """The arrays of a layer, and their copies on the devices that have run it."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.arrays = arrays
+        self._on: dict[torch.device, dict[str, Tensor]] = {}
+
+    def _tensors(self, device: torch.device) -> dict[str, Tensor]:
+        if device not in self._on:
+            self._on[device] = {name: torch.from_numpy(a).to(device) for name, a in self.arrays.items()}
+        return self._on[device]
+
+
+class QuantizedConv2d(_Layer):
     """``conv(codes) * multiplier + bias`` with ``codes = clamp(round(x * scale), -limit, limit)``.
 
     Args:
@@ -76,8 +89,8 @@ class QuantizedConv2d:
         limit: int = CODE_LIMIT,
         simd: str = "",
     ):
+        super().__init__({"weight": weight, "scale": scale, "multiplier": multiplier, "bias": bias})
         self.limit = limit
-        self.arrays = {"weight": weight, "scale": scale, "multiplier": multiplier, "bias": bias}
         self._native = native().QuantizedConv(weight, scale, multiplier, bias, limit, simd)
 
     def __call__(self, x: Tensor) -> Tensor:  # [H, W, inputs] -> [H, W, outputs]
@@ -92,12 +105,12 @@ class QuantizedConv2d:
 
     def reference(self, x: Tensor) -> Tensor:
         """The same in plain torch, on any device."""
-        a = _on(x.device, self.arrays)
+        a = self._tensors(x.device)
         sums = _convolve(_codes(x * a["scale"], self.limit), a["weight"])
         return sums.float() * a["multiplier"] + a["bias"]
 
 
-class QuantizedPartialBlock:
+class QuantizedPartialBlock(_Layer):
     """Residual block: 3 x 3 convolution on the first ``part`` channels, then a two-layer pointwise network.
 
         codes = [code(conv(part_codes) * spatial_multiplier), code(x[part:] * scale[part:])]
@@ -138,18 +151,20 @@ class QuantizedPartialBlock:
         hidden_limit: int = NARROW_LIMIT,
         simd: str = "",
     ):
+        super().__init__(
+            {
+                "spatial": spatial,
+                "part_scale": part_scale,
+                "spatial_multiplier": spatial_multiplier,
+                "expand": expand,
+                "scale": scale,
+                "expand_multiplier": expand_multiplier,
+                "project": np.asarray(project, np.int16),
+                "project_multiplier": project_multiplier,
+                "project_bias": project_bias,
+            }
+        )
         self.limit, self.hidden_limit = limit, hidden_limit
-        self.arrays = {
-            "spatial": spatial,
-            "part_scale": part_scale,
-            "spatial_multiplier": spatial_multiplier,
-            "expand": expand,
-            "scale": scale,
-            "expand_multiplier": expand_multiplier,
-            "project": np.asarray(project, np.int16),
-            "project_multiplier": project_multiplier,
-            "project_bias": project_bias,
-        }
         self._native = native().QuantizedPartialBlock(
             **self.arrays, limit=limit, hidden_limit=hidden_limit, simd=simd
         )
@@ -165,7 +180,7 @@ class QuantizedPartialBlock:
 
     def reference(self, x: Tensor, hidden_bias: Tensor) -> Tensor:
         """The same in plain torch, on any device; ``x`` stays as it is."""
-        a = _on(x.device, self.arrays)
+        a = self._tensors(x.device)
         part = len(a["spatial"])
         sums = _convolve(_codes(x[..., :part] * a["part_scale"], self.limit), a["spatial"])
         codes = torch.cat(
@@ -198,10 +213,6 @@ def _convolve(codes: Tensor, weight: Tensor) -> Tensor:  # [H, W, inputs], [outp
         for j in range(side)
     ]
     return torch.stack(taps).sum(0)
-
-
-def _on(device: torch.device, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
 
 def _check_map(x: Tensor, channels: int) -> None:
