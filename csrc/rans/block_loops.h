@@ -48,9 +48,7 @@ struct RawSource {
   }
   size_t bytes_read() const { return (bit + 7) / 8; }
   // Whether nothing but zeros of the last byte is left.
-  bool at_end() const {
-    return bytes_read() == data.size() && (bit % 8 == 0 || data[bit / 8] >> bit % 8 == 0);
-  }
+  bool at_end() const { return raw_ends_at(data.data(), data.size(), bit); }
 
   Bytes data;
   size_t bit = 0;

@@ -17,4 +17,9 @@ PYCODEC_HD inline bool read_raw(const uint8_t* data, size_t size, size_t bit, in
   return true;
 }
 
+// Whether nothing but zeros of the last byte lies behind `bit`.
+PYCODEC_HD inline bool raw_ends_at(const uint8_t* data, size_t size, size_t bit) {
+  return (bit + 7) / 8 == size && (bit % 8 == 0 || data[bit / 8] >> bit % 8 == 0);
+}
+
 }  // namespace pycodec::rans

@@ -39,6 +39,7 @@ class Tables {
 
   int precision() const { return precision_; }
   size_t size() const { return tables_.size(); }
+  size_t classes() const { return packed_.size(); }
   bool has_escapes() const { return has_escapes_; }
   bool has_shifts() const { return has_shifts_; }
   bool has_offsets() const { return has_offsets_; }
