@@ -12,8 +12,10 @@
 
 #if defined(__CUDACC__)
 #define PYCODEC_KERNEL __device__
+#define PYCODEC_UNROLL _Pragma("unroll")
 #else
 #define PYCODEC_KERNEL
+#define PYCODEC_UNROLL
 #endif
 
 namespace pycodec {
@@ -42,13 +44,13 @@ PYCODEC_HD inline int lowest_lane(uint32_t lanes) {
 //   Left   bytes of row g (words 0, 2) and g + 8 (words 1, 3), columns 4 t .. (words 0, 1) and 16 + 4 t ..
 //   Right  bytes of column g, rows 4 t .. (word 0) and 16 + 4 t .. (word 1)
 //   Sums   rows g (0, 1) and g + 8 (2, 3), columns 2 t (0, 2) and 2 t + 1 (1, 3)
-struct Left {
+struct alignas(16) Left {
   uint32_t words[4];
 };
-struct Right {
+struct alignas(8) Right {
   uint32_t words[2];
 };
-struct Sums {
+struct alignas(16) Sums {
   int32_t values[4];
 };
 

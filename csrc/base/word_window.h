@@ -23,10 +23,10 @@ class WordWindow {
   PYCODEC_KERNEL uint32_t position() const { return position_; }
   PYCODEC_KERNEL uint32_t left() const { return words_ - position_; }
 
-  // Takes the next `count` <= 32 words: a lane gets the one that rank(lane) < 32 counts from here. Words
-  // beyond the end are 0; the position stays within the words.
+  // The words ahead, none taken: a lane gets the one that rank(lane) < 32 counts from here. Words beyond the
+  // end are 0.
   template <class Rank>
-  PYCODEC_KERNEL Each<uint32_t> take(Warp& warp, uint32_t count, Rank rank) {
+  PYCODEC_KERNEL Each<uint32_t> peek(Warp& warp, Rank rank) const {
     const uint32_t first = position_ % kHeld;
     const auto source = [&](int lane) { return static_cast<int>((first + rank(lane)) / 2 % kWarpLanes); };
     const Each<uint32_t> near = warp.shuffle(held_, source), far = warp.shuffle(next_, source);
@@ -35,13 +35,17 @@ class WordWindow {
       const uint32_t index = first + rank(lane);
       word[lane] = (index < kHeld ? near[lane] : far[lane]) >> (16 * (index % 2)) & 0xffff;
     });
+    return word;
+  }
+
+  // Takes the next count <= 32 words, or all that are left.
+  PYCODEC_KERNEL void skip(Warp& warp, uint32_t count) {
     const uint32_t before = position_ / kHeld;
     position_ += count < left() ? count : left();
     if (position_ / kHeld != before) {
       held_ = next_;
       load(warp, position_ / kHeld * kHeld + kHeld, next_);
     }
-    return word;
   }
 
  private:

@@ -23,8 +23,6 @@ using pycodec::queue_of;
 
 namespace {
 
-constexpr uint64_t kPieceBytes = 4096;
-
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
@@ -113,13 +111,7 @@ py::tuple payload_pieces(const Array<uint8_t>& results, uint64_t count, uint64_t
   std::vector<pycodec::Piece> pieces;
   std::vector<uint64_t> sizes;
   uint64_t to = 0;
-  const auto append = [&](uint64_t from, uint64_t bytes) {
-    for (uint64_t done = 0; done < bytes; done += kPieceBytes) {
-      const uint64_t n = std::min(kPieceBytes, bytes - done);
-      pieces.push_back({from + done, to, n});
-      to += n;
-    }
-  };
+  const auto append = [&](uint64_t from, uint64_t bytes) { pycodec::append_pieces(pieces, from, bytes, to); };
   for (size_t c = 0; c < chunks; ++c, ++chunk) {
     const uint64_t end = std::min(count, (c + 1) * chunk_symbols);
     append(results_address + c * sizeof(rans::ChunkResult) + offsetof(rans::ChunkResult, states), 4 * lanes);
@@ -128,8 +120,7 @@ py::tuple payload_pieces(const Array<uint8_t>& results, uint64_t count, uint64_t
     append(escapes + c * escape_room, chunk->escapes);
     for (uint64_t size : {chunk->words, chunk->tail, chunk->raw, chunk->escapes}) sizes.push_back(size);
   }
-  const auto* numbers = reinterpret_cast<const uint64_t*>(pieces.data());
-  return py::make_tuple(Array<uint64_t>({static_cast<py::ssize_t>(pieces.size()), py::ssize_t{3}}, numbers),
+  return py::make_tuple(pycodec::array_of(pieces),
                         Array<uint64_t>(static_cast<py::ssize_t>(sizes.size()), sizes.data()), to);
 }
 

@@ -56,6 +56,18 @@ PYCODEC_HD constexpr int rows_in_step(Shape s, int t) {
 PYCODEC_HD constexpr int max_rows_in_step(Shape s) {
   return s.height < (s.width + 1) / 2 ? s.height : (s.width + 1) / 2;
 }
+// Symbols of a plane in steps before t: over its rows, the columns up to t - 2 h.
+PYCODEC_HD constexpr size_t symbols_before_step(Shape s, int t) {
+  size_t sum = 0;
+  for (int side = 0; side < 2; ++side) {  // all columns, less those beyond the width
+    const int u = side == 0 ? t : t - s.width;
+    if (u <= 0) continue;
+    const size_t rows = (u + 1) / 2 < s.height ? (u + 1) / 2 : s.height;
+    const size_t columns = rows * u - rows * (rows - 1);
+    sum += side == 0 ? columns : -columns;
+  }
+  return sum;
+}
 // Plane d may compute step t once plane d - 1 has completed steps 0 .. t + 3.
 constexpr int kPlaneLag = 4;
 

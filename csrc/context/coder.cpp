@@ -96,10 +96,6 @@ uint64_t payload_bytes(const Coded& coded) {
   return bytes;
 }
 
-int log2_at_most(uint64_t value, int limit) {
-  return value == 0 ? 0 : std::min(floor_log2(value), floor_log2(static_cast<uint64_t>(limit)));
-}
-
 }  // namespace
 
 std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
@@ -114,10 +110,8 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
     *table_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  const uint64_t payload = payload_bytes(coded);
-  const int log_substreams = log2_at_most(payload / 2048, std::min(kMaxSubstreams, shape.planes));
-  const int log_lanes = log2_at_most((payload >> log_substreams) / 4096, kMaxLanes);
-  const int substreams = 1 << log_substreams, lanes = 1 << log_lanes;
+  const StreamLayout layout = choose_layout(payload_bytes(coded), shape.planes);
+  const int substreams = layout.substreams(), lanes = layout.lanes();
 
   std::vector<SubstreamWriter> writers(substreams);
   parallel_for(substreams, options.threads, [&](size_t s) {
@@ -130,54 +124,20 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
     }
   });
 
-  ByteWriter out;
-  out.u8(static_cast<uint8_t>(log_substreams | log_lanes << 4));
+  std::vector<SubstreamSizes> sizes;
   for (int s = 0; s < substreams; ++s) {
     uint64_t escape_bytes = 0;
     for (int d = s; d < shape.planes; d += substreams) escape_bytes += coded.escapes[d].bytes().size();
-    out.varint(writers[s].words());
-    out.varint(escape_bytes);
+    sizes.push_back({writers[s].words(), escape_bytes});
   }
+  ByteWriter out;
+  out.append(stream_head(layout, sizes));
   for (int s = 0; s < substreams; ++s) {
     writers[s].append_to(out, lanes);
     for (int d = s; d < shape.planes; d += substreams) out.append(coded.escapes[d].bytes());
   }
   return std::move(out.bytes());
 }
-
-namespace {
-
-std::vector<SubstreamReader> open_substreams(Shape shape, Bytes data, int& log_lanes) {
-  ByteReader in(data);
-  const uint8_t layout = in.u8("the layout of the context stream");
-  const int log_substreams = layout & 15;
-  log_lanes = layout >> 4;
-  if (log_substreams > floor_log2(kMaxSubstreams) || (1 << log_substreams) > shape.planes ||
-      log_lanes > floor_log2(kMaxLanes)) {
-    throw CorruptStream("context stream: impossible layout byte " + std::to_string(layout));
-  }
-  const int substreams = 1 << log_substreams;
-  std::vector<uint64_t> words(substreams), escapes(substreams);
-  for (int s = 0; s < substreams; ++s) {
-    words[s] = in.varint("the lengths of the context stream");
-    escapes[s] = in.varint("the lengths of the context stream");
-    if (words[s] > data.size() || escapes[s] > data.size()) {
-      throw CorruptStream("context substream " + std::to_string(s) +
-                          " is said to be longer than the whole stream");
-    }
-  }
-  std::vector<SubstreamReader> readers;
-  for (int s = 0; s < substreams; ++s) {
-    const std::string name = "context substream " + std::to_string(s);
-    const Bytes state_bytes = in.take(4u << log_lanes, name.c_str());
-    const Bytes word_bytes = in.take(2 * words[s], name.c_str());
-    readers.emplace_back(s, state_bytes, word_bytes, in.take(escapes[s], name.c_str()));
-  }
-  if (in.remaining() != 0) in.fail("the context stream should end here");
-  return readers;
-}
-
-}  // namespace
 
 void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,
             Options options) {
@@ -186,9 +146,12 @@ void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, S
     if (!data.empty()) throw CorruptStream("context stream: data for a volume without symbols");
     return;
   }
-  int log_lanes;
-  std::vector<SubstreamReader> readers = open_substreams(shape, data, log_lanes);
-  const int lane_mask = (1 << log_lanes) - 1;
+  StreamLayout layout;
+  std::vector<SubstreamReader> readers;
+  for (const SubstreamParts& parts : open_stream(shape.planes, data, layout)) {
+    readers.emplace_back(static_cast<int>(readers.size()), parts.states, parts.words, parts.escapes);
+  }
+  const int lane_mask = layout.lanes() - 1;
   const int substreams = static_cast<int>(readers.size());
   // With no more threads than substreams, a substream's planes never overlap (see run_planes).
   const int threads = std::min(options.threads, substreams);

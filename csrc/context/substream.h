@@ -10,13 +10,11 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "context/spec.h"
+#include "context/layout.h"
 
 namespace pycodec::context {
 
 using rans::kLowerBound;
-constexpr int kMaxLanes = 32;
-constexpr int kMaxSubstreams = 16;
 
 // States and words of one substream, filled from its last symbol to its first.
 class SubstreamWriter {

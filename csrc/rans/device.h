@@ -14,6 +14,7 @@
 #include "base/queue.h"
 #include "base/span.h"
 #include "rans/choices.h"
+#include "rans/encode_round.h"
 #include "rans/int_view.h"
 #include "rans/layout.h"
 #include "rans/pmf.h"
@@ -50,11 +51,6 @@ struct PmfSource {
   const float* floats;
   const uint16_t* words;
   uint32_t classes;
-};
-
-// A symbol's class as the encoder wants it.
-struct Prepared {
-  uint32_t packed, reciprocal;
 };
 
 // What classify() adds up.

@@ -73,7 +73,8 @@ struct DecodeChunk {
         return {ChunkFault::kWordsEnd, 0, at + lowest_lane(refill)};
       }
       const Each<uint32_t> word =
-          words.take(warp, needed, [refill](int lane) { return lane_count(refill & lanes_below(lane)); });
+          words.peek(warp, [refill](int lane) { return lane_count(refill & lanes_below(lane)); });
+      words.skip(warp, needed);
       warp.each([&](int lane) {
         if ((refill >> lane & 1) != 0) states[lane] = states[lane] << 16 | word[lane];
       });

@@ -130,19 +130,7 @@ struct EncodeChunk {
       const int n = m - begin < lanes ? static_cast<int>(m - begin) : static_cast<int>(lanes);
       const Each<Prepared> symbols = ahead;
       ahead = load(warp, first, round - 1);
-      const uint32_t emits = warp.ballot([&](int lane) {
-        return lane < n && step_emits(states[lane], class_freq(symbols[lane].packed), job.precision);
-      });
-      word -= lane_count(emits);
-      warp.each([&](int lane) {
-        if (lane >= n) return;
-        uint32_t x = states[lane];
-        if ((emits >> lane & 1) != 0) {
-          word[lane_count(emits & lanes_below(lane))] = static_cast<uint16_t>(x);
-          x >>= 16;
-        }
-        states[lane] = step_encode(x, symbols[lane].packed, job.precision, symbols[lane].reciprocal);
-      });
+      encode_round(warp, n, symbols, job.precision, states, word);
     }
     return static_cast<uint64_t>(end - word);
   }
