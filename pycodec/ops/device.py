@@ -22,7 +22,11 @@ Queue = tuple[int, int] | None
 
 def can_code_on(device: torch.device | str) -> bool:
     """Whether symbols are coded on this device: a CUDA device, and a build with kernels for it."""
-    return torch.device(device).type == "cuda" and bool(native().build_info()["cuda"])
+    return (
+        torch.device(device).type == "cuda"
+        and torch.cuda.is_available()
+        and bool(native().build_info()["cuda"])
+    )
 
 
 @contextmanager

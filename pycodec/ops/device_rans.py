@@ -69,7 +69,9 @@ def decode(
     where = torch.device(device)
     _check_indexes(tables, indexes, count, where)
     with queue_of(where) as queue:
-        source = native().device_rans_tables(tables.native, address(_on_device(tables, where)), _view(indexes))
+        source = native().device_rans_tables(
+            tables.native, address(_on_device(tables, where)), _view(indexes)
+        )
         return _decode(queue, source, data, count, where)
 
 
@@ -134,9 +136,7 @@ def _encode(queue: Queue, source: Any, symbols: Tensor, complaint: Any) -> bytes
     )
     pieces, sizes, size = native().device_rans_pieces(results.cpu().numpy(), n, chunk_symbols, lanes, *rooms)
     payload = gather(queue, pieces, size, device)
-    return bytes(
-        native().device_rans_write(source, lanes, n, chunk_symbols, sizes, payload.cpu().numpy())
-    )
+    return bytes(native().device_rans_write(source, lanes, n, chunk_symbols, sizes, payload.cpu().numpy()))
 
 
 def _decode(queue: Queue, source: Any, data: bytes, count: int, device: torch.device) -> Tensor:
