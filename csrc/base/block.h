@@ -1,5 +1,6 @@
 // A block of warps that share memory, as base/warp.h has one warp: the GPU's own in a .cu file, elsewhere
-// loops. Plain variables are the same in all threads.
+// loops; csrc/fuzz/device_replay.cpp has a third kind, whose warps are threads. Bodies are templates of it.
+// Plain variables are the same in all threads.
 #pragma once
 
 #include <cstddef>
@@ -73,8 +74,6 @@ class DeviceBlock {
   }
 };
 
-using Block = DeviceBlock;
-
 // Reads what another block has stored, past this multiprocessor's own cache.
 template <class T>
 __device__ T load_from_other_block(const T* p) {
@@ -117,8 +116,6 @@ class HostBlock {
  private:
   int warps_;
 };
-
-using Block = HostBlock;
 
 template <class T>
 T load_from_other_block(const T* p) {

@@ -58,7 +58,7 @@ void run_blocks_on_host(const DecodePlanes& body, int blocks) {
   for (int i = 0; i < blocks; ++i) {
     threads.emplace_back([&] {
       std::vector<Sums> memory((body.layout.bytes + body.model.weight_bytes) / sizeof(Sums) + 1);
-      body(Block(kPlaneWarps), reinterpret_cast<uint8_t*>(memory.data()));
+      body(HostBlock(kPlaneWarps), reinterpret_cast<uint8_t*>(memory.data()));
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -20,6 +20,7 @@
 
 namespace pycodec::context {
 
+template <class Block>
 class PlaneDecoder {
  public:
   PYCODEC_KERNEL PlaneDecoder(const Block& block, const DecodeJob& job, const DeviceModel& model,
@@ -49,7 +50,6 @@ class PlaneDecoder {
     find_taps(0);
     block_.sync();
     add_earlier_taps(0, 0);
-    block_.sync();
     for (int t = 0; t < steps_; ++t) {
       const int rows = rows_in_step(job_.shape, t);
       first_layer(t, rows);
@@ -535,6 +535,7 @@ struct DecodePlanes {
   NearLayout layout;
   bool copies_weights;
 
+  template <class Block>
   PYCODEC_KERNEL void operator()(const Block& block, uint8_t* memory) const {
     const Right* weights = model.weights;
     if (copies_weights) {
@@ -546,10 +547,9 @@ struct DecodePlanes {
     for (;;) {
       block.once([&] { plane = atomic_add(job.next_plane, 1); });
       block.sync();
-      const int mine = static_cast<int>(plane);
-      block.sync();
+      const int mine = static_cast<int>(plane);  // it is written again after many a sync
       if (mine >= job.shape.planes) return;
-      PlaneDecoder(block, job, model, layout, weights, memory, mine).run();
+      PlaneDecoder<Block>(block, job, model, layout, weights, memory, mine).run();
     }
   }
 };

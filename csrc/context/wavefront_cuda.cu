@@ -10,12 +10,12 @@ constexpr int kThreads = kPlaneWarps * kWarpLanes;
 // With everything in shared memory.
 __global__ void __launch_bounds__(kThreads, 1) decode_planes_near(const __grid_constant__ DecodePlanes body) {
   extern __shared__ uint4 shared[];
-  body(Block(), reinterpret_cast<uint8_t*>(shared));
+  body(DeviceBlock(), reinterpret_cast<uint8_t*>(shared));
 }
 
 // With everything in the device's memory, which the caches keep close.
 __global__ void __launch_bounds__(kThreads, 1) decode_planes_far(const __grid_constant__ DecodePlanes body) {
-  body(Block(), body.job.near_memory + blockIdx.x * body.layout.bytes);
+  body(DeviceBlock(), body.job.near_memory + blockIdx.x * body.layout.bytes);
 }
 
 }  // namespace
