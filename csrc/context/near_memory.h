@@ -10,8 +10,9 @@
 
 namespace pycodec::context {
 
-// The steps that are kept: of the previous plane t - 3 .. t + 3, of the plane itself t - 3 .. t.
-constexpr int kPreviousSlots = 7, kOwnSlots = 4, kSlots = kPreviousSlots + kOwnSlots;
+// The steps that are kept when step t is at work: of the previous plane t - 2 .. t + 4, of the plane itself
+// t - 2 .. t, since the earlier taps of t are summed up already.
+constexpr int kPreviousSlots = 7, kOwnSlots = 3, kSlots = kPreviousSlots + kOwnSlots;
 PYCODEC_HD constexpr int previous_slot(int step) { return step % kPreviousSlots; }
 PYCODEC_HD constexpr int own_slot(int step) { return kPreviousSlots + step % kOwnSlots; }
 

@@ -331,6 +331,11 @@ class PlaneDecoder {
   }
   PYCODEC_KERNEL Carry& carry() const { return job_.carries[plane_ % job_.layout.substreams()]; }
 
+  // The first fault counts.
+  PYCODEC_KERNEL static void note(Reader& reader, PlaneFault fault) {
+    if (reader.fault == PlaneFault::kNone) reader.fault = fault;
+  }
+
   PYCODEC_KERNEL void open(Warp& warp, Reader& reader) const {
     const SubstreamRecord s = substream();
     const int lanes = job_.layout.lanes(), width = kWarpLanes / lanes;
@@ -340,7 +345,7 @@ class PlaneDecoder {
                                    : load_from_other_block(carry().states + lane);
     });
     if (warp.ballot([&](int lane) { return begins && reader.states[lane] < rans::kLowerBound; }) != 0) {
-      reader.fault = PlaneFault::kBadState;
+      note(reader, PlaneFault::kBadState);
     }
     reader.words.open(warp, job_.data + s.words_at, s.words,
                       begins ? 0 : load_from_other_block(&carry().words));
@@ -350,13 +355,10 @@ class PlaneDecoder {
   // After the plane's last symbol: the state for the substream's next plane, or the checks of its end.
   PYCODEC_KERNEL void close(Warp& warp, Reader& reader) const {
     const SubstreamRecord s = substream();
-    if (plane_ + job_.layout.substreams() >= job_.shape.planes && reader.fault == PlaneFault::kNone) {
+    if (plane_ + job_.layout.substreams() >= job_.shape.planes) {
       const uint32_t odd = warp.ballot([&](int lane) { return reader.states[lane] != rans::kLowerBound; });
-      if (odd != 0) {
-        reader.fault = PlaneFault::kEndState;
-      } else if (reader.words.left() != 0 || reader.escape_byte != s.escape_bytes) {
-        reader.fault = PlaneFault::kMore;
-      }
+      if (odd != 0) note(reader, PlaneFault::kEndState);
+      if (reader.words.left() != 0 || reader.escape_byte != s.escape_bytes) note(reader, PlaneFault::kMore);
     }
     warp.each([&](int lane) {
       carry().states[lane] = reader.states[lane];
@@ -368,21 +370,19 @@ class PlaneDecoder {
   }
 
   PYCODEC_KERNEL void read_symbols(Warp& warp, Reader& reader, int rows) const {
-    const bool was_good = reader.fault == PlaneFault::kNone;
-    int good = rows;  // rows before the first fault
     if (job_.layout.log_lanes == 0) {
-      read_classes<true>(warp, reader, rows, good);
+      read_classes<true>(warp, reader, rows);
     } else {
-      read_classes<false>(warp, reader, rows, good);
+      read_classes<false>(warp, reader, rows);
     }
     warp.sync();
-    if (!model_.categorical) read_escapes(warp, reader, was_good ? good : 0, rows);
+    if (!model_.categorical) read_escapes(warp, reader, rows);
   }
 
   // The class of every row's symbol. Each of the coder's lanes has 32 / lanes of the warp's, which hold its
   // state together and compare it with as many classes at once.
   template <bool kOneLane>
-  PYCODEC_KERNEL void read_classes(Warp& warp, Reader& reader, int rows, int& good) const {
+  PYCODEC_KERNEL void read_classes(Warp& warp, Reader& reader, int rows) const {
     const int lanes = kOneLane ? 1 : job_.layout.lanes(), width = kWarpLanes / lanes;
     const auto first_lane = [width](int lane) { return lane & -width; };
     Each<uint32_t> next_starts = near_starts(warp, 0, 0, rows, width),
@@ -436,12 +436,7 @@ class PlaneDecoder {
         word = reader.words.peek(
             warp, [&](int lane) { return lane_count(refill & lanes_below(first_lane(lane))); });
       }
-      if (needed > reader.words.left() && reader.fault == PlaneFault::kNone) {
-        uint32_t missing = refill;
-        for (uint32_t have = reader.words.left(); have > 0; --have) missing &= missing - 1;
-        good = begin + lowest_lane(missing) / width;
-        reader.fault = PlaneFault::kWordsEnd;
-      }
+      if (needed > reader.words.left()) note(reader, PlaneFault::kWordsEnd);
       warp.each([&](int lane) {
         if (!has_row(lane)) return;
         const uint32_t x = states[lane];
@@ -461,8 +456,8 @@ class PlaneDecoder {
     return starts;
   }
 
-  // Numbers of the side list for the rows below `good` whose class is the escape; 0 from the first fault on.
-  PYCODEC_KERNEL void read_escapes(Warp& warp, Reader& reader, int good, int rows) const {
+  // Numbers of the side list for the rows whose class is the escape; 0 from the first fault on.
+  PYCODEC_KERNEL void read_escapes(Warp& warp, Reader& reader, int rows) const {
     const SubstreamRecord s = substream();
     warp.each([&](int lane) {
       for (int i = lane; i < rows; i += kWarpLanes) escapes_[i] = 0;
@@ -473,23 +468,23 @@ class PlaneDecoder {
         const int i = begin + lane;
         return i < rows && classes_[i] == logistic(i).escape_class();
       });
-      for (; escaped != 0; escaped &= escaped - 1) {
+      for (; escaped != 0 && reader.fault == PlaneFault::kNone; escaped &= escaped - 1) {
         const int i = begin + lowest_lane(escaped);
-        if (i >= good) return;
         const Varint v =
             read_varint(job_.data + s.escapes_at + reader.escape_byte, s.escape_bytes - reader.escape_byte);
-        const bool whole = v.fault == Varint::kNone, in_range = whole && v.value < kMaxEscape;
-        const uint32_t number = in_range ? static_cast<uint32_t>(v.value) : 0;
-        if (!in_range || !is_symbol(logistic(i).symbol_of_escape(number))) {
-          reader.fault = !whole     ? PlaneFault::kEscapesDamaged
-                         : in_range ? PlaneFault::kSymbolRange
-                                    : PlaneFault::kEscapeRange;
-          return;
-        }
         reader.escape_byte += static_cast<uint32_t>(v.bytes);
-        warp.each([&](int lane) {
-          if (lane == 0) escapes_[i] = number;
-        });
+        const uint32_t number = static_cast<uint32_t>(v.value);
+        if (v.fault != Varint::kNone) {
+          note(reader, PlaneFault::kEscapesDamaged);
+        } else if (v.value >= kMaxEscape) {
+          note(reader, PlaneFault::kEscapeRange);
+        } else if (!is_symbol(logistic(i).symbol_of_escape(number))) {
+          note(reader, PlaneFault::kSymbolRange);
+        } else {
+          warp.each([&](int lane) {
+            if (lane == 0) escapes_[i] = number;
+          });
+        }
       }
     }
   }

@@ -194,6 +194,17 @@ def test_every_end_state_is_checked(tail: int, coding_device: str) -> None:
             device_rans.decode(certain_stream(states, words, tail), tables, 5, device=coding_device)
 
 
+@pytest.mark.parametrize("number", [1 << 33, 1 << 40, (1 << 62) + 1])
+def test_escape_beyond_int32(number: int, coding_device: str) -> None:
+    tables = Tables.from_cdfs([0, 256], 8, escape=True)
+    escape = reference.varint(number)
+    prefix, entry = bytes([0x20]) + reference.varint(1), reference.varint(0) + reference.varint(len(escape))
+    payload = (1 << 16).to_bytes(4, "little") + escape
+    checksum = zlib.crc32(prefix + bytes(4) + entry + payload).to_bytes(4, "little")
+    with pytest.raises(CorruptStream, match="beyond int32"):
+        device_rans.decode(prefix + entry + checksum + payload, tables, 1, device=coding_device)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_other_tables_are_noticed_in_the_same_words(seed: int, coding_device: str) -> None:
     """Words that end early, words left over, lanes that end elsewhere: the error names the chunk and the byte."""

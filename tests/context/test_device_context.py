@@ -8,6 +8,7 @@ import pytest
 import torch
 from seeded import seeded_arrays, seeded_model, seeded_symbols
 
+from pycodec.coding import context_reference as reference
 from pycodec.coding.context import MAX_SYMBOL, ContextModel
 from pycodec.errors import CorruptStream, InvalidInput
 from pycodec.native import native
@@ -131,6 +132,49 @@ def test_damage_in_a_later_substream_is_named(coding_device: str) -> None:
     data[-500] ^= 1
     with pytest.raises(CorruptStream, match=f"substream {(1 << (data[0] & 15)) - 1}"):
         device_context.decode(model, bytes(data), shape, device=coding_device)
+
+
+def parts_of(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """States, words and escapes of a stream of one substream and one lane."""
+    assert data[0] == 0
+    reader = reference._Reader(data[1:])
+    words, escapes = reader.varint(), reader.varint()
+    return reader.take(4), reader.take(2 * words), reader.take(escapes)
+
+
+def stream_of(states: bytes, words: bytes, escapes: bytes) -> bytes:
+    lengths = reference.varint(len(words) // 2) + reference.varint(len(escapes))
+    return bytes([0]) + lengths + states + words + escapes
+
+
+def test_each_fault_has_the_cpus_words(coding_device: str) -> None:
+    shape = (2, 4, 5)
+    model, symbols = seeded_model("parametric"), np.zeros((2, 4, 5), np.int32)
+    symbols[0, 1, 2] = 5000  # one escape
+    states, words, escapes = parts_of(model.encode(symbols))
+    assert len(escapes) == 2
+    faults = {
+        "begins with an impossible state": (states[:2] + bytes(2), words, escapes),
+        "ends before its symbols do": (states, words[:-2], escapes),
+        "holds an escape out of range": (states, words, reference.varint(1 << 22)),
+        "holds a symbol out of range": (states, words, reference.varint((1 << 22) - 1)),
+        "holds more data than its symbols": (states, words + bytes(2), escapes),
+        "more data than its symbols:": (states, words, escapes + bytes(1)),
+    }
+    for sentence, parts in faults.items():
+        with pytest.raises(CorruptStream, match=sentence) as expected:
+            model.decode(stream_of(*parts), shape)
+        with pytest.raises(CorruptStream) as found:
+            device_context.decode(model, stream_of(*parts), shape, device=coding_device)
+        assert str(found.value) == str(expected.value)
+    for damaged in (b"", b"\x80", b"\x80\x00", b"\xff" * 9):
+        stream = stream_of(states, words, damaged)
+        with pytest.raises(CorruptStream):
+            model.decode(stream, shape)
+        with pytest.raises(
+            CorruptStream, match="substream 0 holds an escape that is no varint, or lacks one"
+        ):
+            device_context.decode(model, stream, shape, device=coding_device)
 
 
 @pytest.mark.parametrize("extreme", [MAX_SYMBOL, -MAX_SYMBOL])
