@@ -21,6 +21,7 @@ from pycodec.errors import (
     WeightsMismatch,
 )
 from pycodec.images import Picture, as_picture
+from pycodec.ops.device import can_code_on, crc32
 from pycodec.profiling import stage
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from pycodec.images import ImageLike
     from pycodec.types import Config, EntropyModel, Quantizer, Transform
+
+    Symbols = np.ndarray | torch.Tensor  # [C, h, w] int32; a tensor where they are coded on a device
 
 
 class Codec:
@@ -77,7 +80,9 @@ class Codec:
             quality: within `qualities`, in steps of 1/16; without it and ``bpp``, `default_quality`.
             bpp: instead of a quality, bits per pixel that the file may have at most; the best quality below
                 it is found by bisection.
-            device: where the transform runs.
+            device: where the transform runs; on "cuda" symbols are coded there too, to the same bytes, if
+                quantizer and entropy model can (`pycodec.types.DeviceEntropyModel`) and this build has CUDA.
+                Else they are coded on the CPU.
 
         Raises:
             InvalidInput: an image, quality, bpp or device that cannot be used.
@@ -107,7 +112,7 @@ class Codec:
             alpha = images.unpack_alpha(container.alpha, *size) if container.alpha else None
             icc = images.unpack_icc(container.icc) if container.icc else None
         with stage("tables and coding"):
-            symbols = self._decode_symbols(container)
+            symbols = self._decode_symbols(container, device)
         with stage("transform"):
             rgb = self._synthesize(symbols, header.quality_step, size, device)
             return images.to_pil(rgb, header.grey, alpha, icc)
@@ -125,7 +130,8 @@ class Codec:
 
     def symbols(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
         """The integers that get coded: int32 [channels, ceil(H / stride), ceil(W / stride)]."""
-        return self._analyze(as_picture(image), self.quality_step(quality), device)
+        symbols = self._analyze(as_picture(image), self.quality_step(quality), device)
+        return symbols.cpu().numpy() if isinstance(symbols, torch.Tensor) else symbols
 
     def quality_step(self, quality: float | None = None) -> int:
         """16 times the quality, rounded: the integer in files and in every integer rule.
@@ -162,7 +168,9 @@ class Codec:
         with stage("transform"):
             symbols = self._analyze(picture, step, device)
         with stage("coding"):
-            payload = self.entropy_model.encode(symbols, step)
+            code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
+            encode = code.encode_tensor if isinstance(symbols, torch.Tensor) else code.encode
+            payload = encode(symbols, step)
         with stage("container"):
             width, height = picture.size
             header = Header(
@@ -209,11 +217,17 @@ class Codec:
                 f"those installed are {own.hex()}; install the release that wrote it"
             )
 
-    def _decode_symbols(self, container: Container) -> np.ndarray:
+    def _decode_symbols(self, container: Container, device: str) -> Symbols:
+        self._move(device)
         header, stride = container.header, self.transform.stride
         shape = self.transform.channels, -(-header.height // stride), -(-header.width // stride)
+        step, symbols = header.quality_step, None
+        code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
         try:
-            symbols = self.entropy_model.decode(container.payload, shape, header.quality_step)
+            if self._codes_on(device):
+                symbols = code.decode_tensor(container.payload, shape, step, device)
+            else:
+                symbols = code.decode(container.payload, shape, step)
         except (CorruptStream, MissingWeights, NativeUnavailable, MemoryError):
             raise
         except Exception as error:  # a CRC proves nothing about who wrote the file: anything may be in it
@@ -230,7 +244,7 @@ class Codec:
         return symbols
 
     @torch.inference_mode()
-    def _analyze(self, picture: Picture, step: int, device: str) -> np.ndarray:  # -> [C, h, w] int32
+    def _analyze(self, picture: Picture, step: int, device: str) -> Symbols:
         self._move(device)
         width, height = picture.size
         padding = -height % self.transform.stride, -width % self.transform.stride
@@ -240,19 +254,26 @@ class Codec:
         pixels = torch.from_numpy(np.subtract(rgb, 128, dtype=np.float32))
         x = pixels.to(device).permute(2, 0, 1)[None]  # strides of channels_last
         y = self.transform.analysis(x, torch.tensor([step / 16], device=x.device))
+        if self._codes_on(device):
+            quantizer: Any = self.quantizer  # a DeviceQuantizer
+            symbols: torch.Tensor = quantizer.quantize_tensor(y)
+            return symbols
         return np.ascontiguousarray(self.quantizer.quantize(y), np.int32)
 
     @torch.inference_mode()
     def _synthesize(
         self,
-        symbols: np.ndarray,  # [C, h, w] int32
+        symbols: Symbols,
         step: int,
         size: tuple[int, int],
         device: str,
     ) -> np.ndarray:  # [H, W, 3] uint8
         self._move(device)
         width, height = size
-        y = self.quantizer.dequantize(symbols).to(device).contiguous(memory_format=torch.channels_last)
+        quantizer: Any = self.quantizer
+        on_device = isinstance(symbols, torch.Tensor)
+        y = (quantizer.dequantize_tensor if on_device else quantizer.dequantize)(symbols)
+        y = y.to(device).contiguous(memory_format=torch.channels_last)
         x = self.transform.synthesis(y, torch.tensor([step / 16], device=y.device))
         rgb = x[0, :, :height, :width].permute(1, 2, 0) + 128
         return np.ascontiguousarray(rgb.clamp_(0, 255).round_().to(torch.uint8).cpu().numpy())
@@ -266,6 +287,16 @@ class Codec:
             raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
         for part in self._modules():
             part.to(device)
+
+    def _codes_on(self, device: str) -> bool:
+        """Whether symbols stay on this device and are coded there."""
+        needed = {
+            "quantize_tensor": self.quantizer,
+            "dequantize_tensor": self.quantizer,
+            "encode_tensor": self.entropy_model,
+            "decode_tensor": self.entropy_model,
+        }
+        return can_code_on(device) and all(hasattr(part, name) for name, part in needed.items())
 
     def _modules(self) -> list[torch.nn.Module]:
         parts = self.transform, self.quantizer, self.entropy_model
@@ -289,5 +320,7 @@ def decompress(data: bytes, device: str = "cpu") -> Image.Image:
     return codec.decompress(data, device)
 
 
-def _symbols_crc(symbols: np.ndarray) -> int:
+def _symbols_crc(symbols: Symbols) -> int:
+    if isinstance(symbols, torch.Tensor):
+        return crc32(symbols)
     return zlib.crc32(symbols.astype("<i4").tobytes())

@@ -102,6 +102,32 @@ class EntropyModel(Protocol):
         ...
 
 
+class DeviceQuantizer(Protocol):
+    """What a quantizer may offer besides: symbols as tensors, which stay where the latent is."""
+
+    def quantize_tensor(self, y: Tensor) -> Tensor:  # [1, C, h, w] -> [C, h, w] int32, contiguous
+        """As `Quantizer.quantize`."""
+        ...
+
+    def dequantize_tensor(self, symbols: Tensor) -> Tensor:  # [C, h, w] int32 -> [1, C, h, w]
+        """As `Quantizer.dequantize`."""
+        ...
+
+
+class DeviceEntropyModel(Protocol):
+    """What an entropy model may offer besides: coding where the symbols are, to the same bytes."""
+
+    def encode_tensor(self, symbols: Tensor, quality_step: int) -> bytes:  # [C, h, w] int32, contiguous
+        """As `EntropyModel.encode`."""
+        ...
+
+    def decode_tensor(
+        self, data: bytes, shape: Sequence[int], quality_step: int, device: str
+    ) -> Tensor:  # -> [C, h, w] int32, contiguous
+        """As `EntropyModel.decode`, onto a device."""
+        ...
+
+
 class Discriminator(Protocol):
     """Critic of adversarial training with its losses; may own a labeler."""
 

@@ -13,6 +13,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def coding_device(request: pytest.FixtureRequest) -> str:
+    """Where the kernels of a device's coder run: on the CPU as plain loops, and on a GPU where there is one."""
+    if request.param == "cuda":
+        from pycodec.ops.device import can_code_on
+
+        if not can_code_on("cuda"):
+            pytest.skip("no CUDA device here, or a build without CUDA")
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Image data that is not in the repository: PYCODEC_DATA, by default ../shared/data beside it."""

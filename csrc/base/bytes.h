@@ -9,21 +9,52 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/host_device.h"
 #include "base/span.h"
 
 namespace pycodec {
 
-inline uint16_t load_u16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
-inline uint32_t load_u32(const uint8_t* p) {
+PYCODEC_HD inline uint16_t load_u16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
+PYCODEC_HD inline uint32_t load_u32(const uint8_t* p) {
   return load_u16(p) | static_cast<uint32_t>(load_u16(p + 2)) << 16;
 }
-inline void store_u16(uint8_t* p, uint16_t v) {
+PYCODEC_HD inline void store_u16(uint8_t* p, uint16_t v) {
   p[0] = static_cast<uint8_t>(v);
   p[1] = static_cast<uint8_t>(v >> 8);
 }
-inline void store_u32(uint8_t* p, uint32_t v) {
+PYCODEC_HD inline void store_u32(uint8_t* p, uint32_t v) {
   store_u16(p, static_cast<uint16_t>(v));
   store_u16(p + 2, static_cast<uint16_t>(v >> 16));
+}
+
+// A varint at the front of `size` bytes. With a fault, `bytes` are those before the end or up to the wrong
+// one.
+struct Varint {
+  enum Fault { kNone, kEnds, kNotShortest, kTooLong };
+  uint64_t value;
+  int bytes;
+  Fault fault;
+};
+PYCODEC_HD inline Varint read_varint(const uint8_t* data, size_t size) {
+  uint64_t value = 0;
+  for (int i = 0; i < 9; ++i) {
+    if (static_cast<size_t>(i) == size) return {0, i, Varint::kEnds};
+    if (data[i] == 0 && i > 0) return {0, i + 1, Varint::kNotShortest};
+    value |= static_cast<uint64_t>(data[i] & 0x7f) << (7 * i);
+    if (data[i] < 0x80) return {value, i + 1, Varint::kNone};
+  }
+  return {0, 9, Varint::kTooLong};
+}
+
+PYCODEC_HD inline int varint_bytes(uint64_t value) {
+  int bytes = 1;
+  for (; value >= 0x80; value >>= 7) ++bytes;
+  return bytes;
+}
+// Writes varint_bytes(value) bytes.
+PYCODEC_HD inline void store_varint(uint8_t* p, uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *p++ = static_cast<uint8_t>(value | 0x80);
+  *p = static_cast<uint8_t>(value);
 }
 
 // Reads from the front; whatever is missing or malformed throws CorruptStream with the byte offset. For a
@@ -48,14 +79,13 @@ class ByteReader {
   uint32_t u32(const char* what) { return load_u32(take(4, what).data()); }
 
   uint64_t varint(const char* what) {
-    uint64_t v = 0;
-    for (int shift = 0; shift < 63; shift += 7) {
-      const uint8_t b = u8(what);
-      if (b == 0 && shift > 0) fail(std::string("a varint that is not in its shortest form in ") + what);
-      v |= static_cast<uint64_t>(b & 0x7f) << shift;
-      if (b < 0x80) return v;
-    }
-    fail(std::string("a varint of more than 9 bytes in ") + what);
+    const Varint v = read_varint(data_.data() + pos_, remaining());
+    pos_ += static_cast<size_t>(v.bytes);
+    if (v.fault == Varint::kEnds) fail(std::string("the data ends inside ") + what);
+    if (v.fault == Varint::kNotShortest)
+      fail(std::string("a varint that is not in its shortest form in ") + what);
+    if (v.fault == Varint::kTooLong) fail(std::string("a varint of more than 9 bytes in ") + what);
+    return v.value;
   }
 
   [[noreturn]] void fail(const std::string& problem) const {
@@ -84,8 +114,8 @@ class ByteWriter {
     u16(static_cast<uint16_t>(v >> 16));
   }
   void varint(uint64_t v) {
-    for (; v >= 0x80; v >>= 7) u8(static_cast<uint8_t>(v | 0x80));
-    u8(static_cast<uint8_t>(v));
+    out_.resize(out_.size() + static_cast<size_t>(varint_bytes(v)));
+    store_varint(out_.data() + out_.size() - varint_bytes(v), v);
   }
   void append(Bytes data) { out_.insert(out_.end(), data.begin(), data.end()); }
 

@@ -19,7 +19,8 @@ class Span {
   Span(const std::vector<U>& v) : data_(v.data()), size_(v.size()) {}
   template <class U, class = std::enable_if_t<std::is_same_v<T, U>>>
   Span(std::vector<U>& v) : data_(v.data()), size_(v.size()) {}
-  operator Span<const T>() const { return {data_, size_}; }
+  template <class U, class = std::enable_if_t<std::is_same_v<T, const U>>>
+  Span(const Span<U>& v) : data_(v.data()), size_(v.size()) {}
 
   T* data() const { return data_; }
   size_t size() const { return size_; }

@@ -78,4 +78,7 @@ PYBIND11_MODULE(_C, m) {
   bind_context(m);
   bind_conv(m);
   bind_quantized(m);
+  bind_device_bytes(m);
+  bind_rans_device(m);
+  bind_context_device(m);
 }

@@ -50,50 +50,6 @@ std::unique_ptr<Evaluator> make_evaluator(const Model& model, const Biases& bias
   return make_scalar(model, biases, shape, threads + 1);
 }
 
-// The symbols of a step, by their index in it.
-struct Step {
-  Step(Shape s, int plane, int step)
-      : count(rows_in_step(s, step)),
-        first(plane * s.plane_size() + static_cast<size_t>(first_row(s, step)) * s.width + step -
-              2 * first_row(s, step)),
-        distance(s.width - 2) {}
-  // Index into the volume: one row down is two columns left.
-  size_t at(int i) const { return first + i * distance; }
-
-  int count;
-  size_t first;
-  ptrdiff_t distance;
-};
-
-// Table of a symbol under the parametric head: location and scale as evaluate() gives them.
-struct Logistic {
-  Logistic(const Model& m, int32_t location16, int32_t scale)
-      : base(location16 >> 4),
-        sixteenth(location16 & (kFractions - 1)),
-        radius(m.table_radius[scale * kFractions + sixteenth]),
-        starts(m.starts.data() + m.offsets[scale * kFractions + sixteenth]) {}
-
-  int escape_class() const { return 2 * radius + 1; }
-  Interval interval(int index) const {
-    return {starts[index], static_cast<uint16_t>(starts[index + 1] - starts[index])};
-  }
-
-  int32_t base;
-  int sixteenth, radius;
-  const uint16_t* starts;
-};
-
-struct Categorical {
-  Interval interval(int32_t symbol) const {
-    uint32_t start = 0;
-    for (int32_t i = 0; i < symbol; ++i) start += frequencies[i * stride];
-    return {static_cast<uint16_t>(start), static_cast<uint16_t>(frequencies[symbol * stride])};
-  }
-
-  const int32_t* frequencies;
-  size_t stride;
-};
-
 // What the first pass of the encoder finds out: every symbol's interval in coding order, and every plane's
 // escapes.
 struct Coded {
@@ -109,6 +65,7 @@ Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<c
   const int threads = std::min(options.threads, shape.planes);
   const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
   const size_t stride = evaluator->stride();
+  const LogisticTables logistic = logistic_tables(model);
   run_planes(*evaluator, model, shape, threads, [&](int plane, int t, const int32_t* values, uint8_t* codes) {
     const Step step(shape, plane, t);
     Interval* out = coded.intervals.data() + next[plane];
@@ -120,36 +77,23 @@ Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<c
         out[i] = Categorical{values + i, stride}.interval(y);
         continue;
       }
-      const Logistic table(model, values[i], values[stride + i]);
-      const int32_t residual = y - table.base;
-      const int excess = std::abs(residual) - table.radius;
-      if (excess <= 0) {
-        out[i] = table.interval(residual_class(residual, table.sixteenth));
-      } else {
-        out[i] = table.interval(table.escape_class());
-        coded.escapes[plane].varint(static_cast<uint32_t>(excess - 1) << 1 | (residual < 0 ? 1 : 0));
-      }
+      const Logistic table(logistic, values[i], values[stride + i]);
+      uint32_t escape = 0;
+      const int index = table.class_of(y, escape);
+      out[i] = table.interval(index);
+      if (index == table.escape_class()) coded.escapes[plane].varint(escape);
     }
   });
   return coded;
 }
 
-// Bytes that the intervals and escapes need, to within some per cent: enough to choose the layout. log2 is
-// interpolated linearly between powers of two, in units of 2^-13 bit, so that the choice is the same
-// everywhere.
+// Bytes that the intervals and escapes need, to within some per cent: enough to choose the layout.
 uint64_t payload_bytes(const Coded& coded) {
   uint64_t cost = 0;
-  for (Interval s : coded.intervals) {
-    const int exponent = floor_log2(s.frequency);
-    cost += (static_cast<uint64_t>(kPrecision + 1 - exponent) << 13) - (s.frequency << (13 - exponent));
-  }
+  for (Interval s : coded.intervals) cost += interval_cost(s.frequency);
   uint64_t bytes = cost >> 16;
   for (const ByteWriter& escapes : coded.escapes) bytes += escapes.bytes().size();
   return bytes;
-}
-
-int log2_at_most(uint64_t value, int limit) {
-  return value == 0 ? 0 : std::min(floor_log2(value), floor_log2(static_cast<uint64_t>(limit)));
 }
 
 }  // namespace
@@ -166,10 +110,8 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
     *table_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  const uint64_t payload = payload_bytes(coded);
-  const int log_substreams = log2_at_most(payload / 2048, std::min(kMaxSubstreams, shape.planes));
-  const int log_lanes = log2_at_most((payload >> log_substreams) / 4096, kMaxLanes);
-  const int substreams = 1 << log_substreams, lanes = 1 << log_lanes;
+  const StreamLayout layout = choose_layout(payload_bytes(coded), shape.planes);
+  const int substreams = layout.substreams(), lanes = layout.lanes();
 
   std::vector<SubstreamWriter> writers(substreams);
   parallel_for(substreams, options.threads, [&](size_t s) {
@@ -182,54 +124,20 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
     }
   });
 
-  ByteWriter out;
-  out.u8(static_cast<uint8_t>(log_substreams | log_lanes << 4));
+  std::vector<SubstreamSizes> sizes;
   for (int s = 0; s < substreams; ++s) {
     uint64_t escape_bytes = 0;
     for (int d = s; d < shape.planes; d += substreams) escape_bytes += coded.escapes[d].bytes().size();
-    out.varint(writers[s].words());
-    out.varint(escape_bytes);
+    sizes.push_back({writers[s].words(), escape_bytes});
   }
+  ByteWriter out;
+  out.append(stream_head(layout, sizes));
   for (int s = 0; s < substreams; ++s) {
     writers[s].append_to(out, lanes);
     for (int d = s; d < shape.planes; d += substreams) out.append(coded.escapes[d].bytes());
   }
   return std::move(out.bytes());
 }
-
-namespace {
-
-std::vector<SubstreamReader> open_substreams(Shape shape, Bytes data, int& log_lanes) {
-  ByteReader in(data);
-  const uint8_t layout = in.u8("the layout of the context stream");
-  const int log_substreams = layout & 15;
-  log_lanes = layout >> 4;
-  if (log_substreams > floor_log2(kMaxSubstreams) || (1 << log_substreams) > shape.planes ||
-      log_lanes > floor_log2(kMaxLanes)) {
-    throw CorruptStream("context stream: impossible layout byte " + std::to_string(layout));
-  }
-  const int substreams = 1 << log_substreams;
-  std::vector<uint64_t> words(substreams), escapes(substreams);
-  for (int s = 0; s < substreams; ++s) {
-    words[s] = in.varint("the lengths of the context stream");
-    escapes[s] = in.varint("the lengths of the context stream");
-    if (words[s] > data.size() || escapes[s] > data.size()) {
-      throw CorruptStream("context substream " + std::to_string(s) +
-                          " is said to be longer than the whole stream");
-    }
-  }
-  std::vector<SubstreamReader> readers;
-  for (int s = 0; s < substreams; ++s) {
-    const std::string name = "context substream " + std::to_string(s);
-    const Bytes state_bytes = in.take(4u << log_lanes, name.c_str());
-    const Bytes word_bytes = in.take(2 * words[s], name.c_str());
-    readers.emplace_back(s, state_bytes, word_bytes, in.take(escapes[s], name.c_str()));
-  }
-  if (in.remaining() != 0) in.fail("the context stream should end here");
-  return readers;
-}
-
-}  // namespace
 
 void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,
             Options options) {
@@ -238,14 +146,18 @@ void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, S
     if (!data.empty()) throw CorruptStream("context stream: data for a volume without symbols");
     return;
   }
-  int log_lanes;
-  std::vector<SubstreamReader> readers = open_substreams(shape, data, log_lanes);
-  const int lane_mask = (1 << log_lanes) - 1;
+  StreamLayout layout;
+  std::vector<SubstreamReader> readers;
+  for (const SubstreamParts& parts : open_stream(shape.planes, data, layout)) {
+    readers.emplace_back(static_cast<int>(readers.size()), parts.states, parts.words, parts.escapes);
+  }
+  const int lane_mask = layout.lanes() - 1;
   const int substreams = static_cast<int>(readers.size());
   // With no more threads than substreams, a substream's planes never overlap (see run_planes).
   const int threads = std::min(options.threads, substreams);
   const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
   const size_t stride = evaluator->stride();
+  const LogisticTables logistic = logistic_tables(model);
   run_planes(*evaluator, model, shape, threads, [&](int plane, int t, const int32_t* values, uint8_t* codes) {
     const Step step(shape, plane, t);
     SubstreamReader& in = readers[plane % substreams];
@@ -263,17 +175,15 @@ void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, S
         }
         in.advance({static_cast<uint16_t>(start), static_cast<uint16_t>(frequency)}, lane);
       } else {
-        const Logistic table(model, values[i], values[stride + i]);
+        const Logistic table(logistic, values[i], values[stride + i]);
         int index = 0;
         while (target >= table.starts[index + 1]) ++index;  // ends: the last start is 2^14
         in.advance(table.interval(index), lane);
         if (index < table.escape_class()) {
-          y = table.base + class_residual(index, table.sixteenth);
+          y = table.symbol_of_class(index);
         } else {
-          const uint32_t escape = in.escape();
-          const int32_t magnitude = static_cast<int32_t>(escape >> 1) + table.radius + 1;
-          y = table.base + ((escape & 1) != 0 ? -magnitude : magnitude);
-          if (std::abs(y) > kMaxSymbol) in.fail("holds a symbol out of range");
+          y = table.symbol_of_escape(in.escape());
+          if (!is_symbol(y)) in.fail("holds a symbol out of range");
         }
       }
       codes[i] = input_code(model, y);

@@ -69,11 +69,6 @@ class Scalar final : public Evaluator {
     }
   }
 
-  // Modulo 2^32, so that a model that nobody checked for overflow is defined too.
-  static int32_t add(int32_t a, int32_t b) {
-    return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
-  }
-
   void position(int plane, int h, int w, int32_t* values) {
     const int k = model_.width;
     int32_t acc[kMaxWidth];
@@ -89,8 +84,7 @@ class Scalar final : public Evaluator {
     convolve(2, model_.bias2.data(), plane, h, w, acc);
     uint8_t* c = input(3, plane, h, w);
     for (int o = 0; o < k; ++o) {
-      const auto skip = static_cast<int32_t>(a[o] * static_cast<uint32_t>(model_.residual[o]));
-      c[o] = rescale_to_code(add(acc[o], skip), model_.multipliers[2][o]);
+      c[o] = rescale_to_code(add_residual(acc[o], a[o], model_.residual[o]), model_.multipliers[2][o]);
     }
 
     const int outputs = model_.outputs;
@@ -98,11 +92,11 @@ class Scalar final : public Evaluator {
     for (int o = 0; o < outputs; ++o) acc[o] = rescale(acc[o], model_.multipliers[3][o]);
     if (model_.head == Head::kCategorical) {
       int32_t frequencies[kMaxOutputs];
-      categorical_frequencies(model_, acc, frequencies, 1);
+      categorical_frequencies(model_.exp_table.data(), outputs, acc, frequencies, 1);
       for (int o = 0; o < outputs; ++o) values[o * stride()] = frequencies[o];
     } else {
-      values[0] = std::clamp(acc[0], -kMaxLocation16, kMaxLocation16);
-      values[stride()] = std::clamp(acc[1], 0, kScales - 1);
+      values[0] = clamped_location(acc[0]);
+      values[stride()] = clamped_scale(acc[1]);
     }
   }
 

@@ -75,27 +75,4 @@ void Model::prepare() {
   }
 }
 
-void categorical_frequencies(const Model& m, const int32_t* logits, int32_t* frequencies, size_t stride) {
-  int best = 0;
-  for (int i = 1; i < m.outputs; ++i) {
-    if (logits[i * stride] > logits[best * stride]) best = i;
-  }
-  const int32_t top = logits[best * stride];
-  int32_t sum = 0;
-  for (int i = 0; i < m.outputs; ++i) {
-    const int32_t distance = std::min(kExpEntries - 1, top - logits[i * stride]);
-    frequencies[i * stride] = m.exp_table[distance];
-    sum += frequencies[i * stride];
-  }
-  const uint32_t reciprocal = (1u << (kPrecision + kReciprocalBits)) / static_cast<uint32_t>(sum);
-  int32_t rest = kTotal;
-  for (int i = 0; i < m.outputs; ++i) {
-    int32_t& f = frequencies[i * stride];
-    f = std::max<int32_t>(1,
-                          static_cast<int32_t>((static_cast<uint32_t>(f) * reciprocal) >> kReciprocalBits));
-    rest -= f;
-  }
-  frequencies[best * stride] += rest;
-}
-
 }  // namespace pycodec::context

@@ -1,5 +1,4 @@
-// The integer masked 3D context model: arrays, geometry and arithmetic that every backend must share.
-// The whole rule, in words, is docs/context-model.md; what is here is that text as code.
+// The integer masked 3D context model: the arrays of a model and of an image, which every backend shares.
 #pragma once
 
 #include <algorithm>
@@ -8,45 +7,18 @@
 #include <vector>
 
 #include "base/span.h"
+#include "context/arithmetic.h"
 
 namespace pycodec::context {
 
-constexpr int kMaxWidth = 64;      // k, channels of the hidden layers
-constexpr int kMaxOutputs = 32;    // values per symbol
-constexpr int kMaxPlanes = 256;    // D
-constexpr int kMaxSide = 1 << 15;  // H and W
-constexpr int kPrecision = 14;     // frequencies of a table sum to 2^14
-constexpr uint32_t kTotal = 1u << kPrecision;
-constexpr int kScales = 64;     // scale indexes of the parametric head
-constexpr int kFractions = 16;  // locations come in sixteenths
-constexpr int kMaxLocation16 = 1 << 20;
-constexpr int kMaxSymbol = 1 << 20;  // |y| of the parametric head
-constexpr int kExpEntries = 2048;    // logits of the categorical head come in 1/64 nat, clamped at 32 nat
-constexpr int kMaxExp = 4096;        // stored value of exp(0)
-constexpr int kReciprocalBits = 15;  // rule 5
 constexpr std::array<int, 4> kTaps = {13, 14, 14, 14};
 
 enum class Head { kCategorical, kParametric };
 
-// One causal tap: offsets in plane, row and column.
-struct Tap {
-  int d, h, w;
-};
-// The nine of the previous plane, then three above, left and (not in layer 0) the centre.
-constexpr std::array<Tap, 14> kTapOffsets = {{{-1, -1, -1},
-                                              {-1, -1, 0},
-                                              {-1, -1, 1},
-                                              {-1, 0, -1},
-                                              {-1, 0, 0},
-                                              {-1, 0, 1},
-                                              {-1, 1, -1},
-                                              {-1, 1, 0},
-                                              {-1, 1, 1},
-                                              {0, -1, -1},
-                                              {0, -1, 0},
-                                              {0, -1, 1},
-                                              {0, 0, -1},
-                                              {0, 0, 0}}};
+constexpr std::array<Tap, 14> kTapOffsets = {{tap_offset(0), tap_offset(1), tap_offset(2), tap_offset(3),
+                                              tap_offset(4), tap_offset(5), tap_offset(6), tap_offset(7),
+                                              tap_offset(8), tap_offset(9), tap_offset(10), tap_offset(11),
+                                              tap_offset(12), tap_offset(13)}};
 
 // The arrays of a model that do not depend on the quality, with the sizes the names of pycodec.coding.context
 // say.
@@ -76,54 +48,16 @@ struct Model {
   int channels(int layer) const { return layer == 3 ? outputs : width; }
 };
 
-// Symbols of one image: planes x height x width, row-major.
-struct Shape {
-  int planes, height, width;
-  size_t plane_size() const { return static_cast<size_t>(height) * width; }
-  size_t size() const { return planes * plane_size(); }
-};
-
 // Biases of one image, interpolated between qualities: bias0 [planes][k], bias3 [planes][outputs].
 struct Biases {
   Span<const int32_t> bias0, bias3;
 };
 
-// --- Geometry of the wavefront: step t of a plane holds the symbols with 2 h + w == t, in rising h. ---
-
-inline int step_count(Shape s) { return 2 * (s.height - 1) + s.width; }
-inline int first_row(Shape s, int t) { return t < s.width ? 0 : (t - s.width + 2) >> 1; }
-inline int last_row(Shape s, int t) { return std::min(s.height - 1, t >> 1); }
-// Symbols of a step; 0 is possible when the volume is one column wide.
-inline int rows_in_step(Shape s, int t) { return std::max(0, last_row(s, t) - first_row(s, t) + 1); }
-inline int max_rows_in_step(Shape s) { return std::min(s.height, (s.width + 1) / 2); }
-// Plane d may compute step t once plane d - 1 has completed steps 0 .. t + 3.
-constexpr int kPlaneLag = 4;
-
-// --- Arithmetic ---
-
-// Rule 3 without its clamp.
-inline int32_t rescale(int32_t acc, int32_t multiplier) {
-  return static_cast<int32_t>((static_cast<int64_t>(acc) * multiplier) >> 32);
-}
-inline uint8_t rescale_to_code(int32_t acc, int32_t multiplier) {
-  return static_cast<uint8_t>(std::clamp(rescale(acc, multiplier), 0, 255));
-}
-
 inline uint8_t input_code(const Model& m, int32_t symbol) {
-  return m.input_map[m.head == Head::kCategorical ? symbol : std::clamp(symbol, -128, 127) + 128];
+  return m.input_map[m.head == Head::kCategorical ? symbol : parametric_entry(symbol)];
 }
-
-// Rules 4 and 5: frequencies of `outputs` logits, both `stride` elements apart.
-void categorical_frequencies(const Model& m, const int32_t* logits, int32_t* frequencies, size_t stride);
-
-// The class of a residual: 0, then by magnitude, the side the location leans to (sixteenth >= 8: up) first.
-inline int residual_class(int32_t residual, int sixteenth) {
-  const bool nearer = (residual > 0) == (sixteenth >= 8);
-  return residual == 0 ? 0 : 2 * std::abs(residual) - (nearer ? 1 : 0);
-}
-inline int32_t class_residual(int index, int sixteenth) {
-  const int magnitude = (index + 1) >> 1;
-  return ((index & 1) != 0) == (sixteenth >= 8) ? magnitude : -magnitude;
+inline LogisticTables logistic_tables(const Model& m) {
+  return {m.table_radius.data(), m.offsets.data(), m.starts.data()};
 }
 
 }  // namespace pycodec::context

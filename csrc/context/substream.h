@@ -10,19 +10,11 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "context/spec.h"
+#include "context/layout.h"
 
 namespace pycodec::context {
 
-constexpr uint32_t kLowerBound = 1u << 16;
-constexpr int kMaxLanes = 32;
-constexpr int kMaxSubstreams = 16;
-constexpr uint32_t kMaxEscape = 1u << 22;
-
-// A symbol's share [start, start + frequency) of 2^14.
-struct Interval {
-  uint16_t start, frequency;
-};
+using rans::kLowerBound;
 
 // States and words of one substream, filled from its last symbol to its first.
 class SubstreamWriter {
@@ -31,11 +23,11 @@ class SubstreamWriter {
 
   void put(Interval s, int lane) {
     uint32_t x = states_[lane];
-    if (x >= static_cast<uint32_t>(s.frequency) << (32 - kPrecision)) {
+    if (rans::step_emits(x, s.frequency, kPrecision)) {
       words_.push_back(static_cast<uint16_t>(x));
       x >>= 16;
     }
-    states_[lane] = ((x / s.frequency) << kPrecision) + x % s.frequency + s.start;
+    states_[lane] = rans::step_encode(x, s.packed(), kPrecision);
   }
 
   size_t words() const { return words_.size(); }
@@ -70,7 +62,7 @@ class SubstreamReader {
   uint32_t peek(int lane) const { return states_[lane] & (kTotal - 1); }
 
   void advance(Interval s, int lane) {
-    uint32_t x = s.frequency * (states_[lane] >> kPrecision) + peek(lane) - s.start;
+    uint32_t x = rans::step_decode(states_[lane], s.packed(), kPrecision);
     if (x < kLowerBound) {
       if (next_ == end_) fail("ends before its symbols do");
       x = x << 16 | load_u16(next_);

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/cpu_features.h"
 #include "rans/pmf.h"
+#include "rans/raw_bits.h"
 #include "rans/tables.h"
 
 namespace pycodec::rans {
@@ -41,18 +42,13 @@ struct RawSink {
 struct RawSource {
   // Fields of up to 7 bits. False when the data ends inside the field.
   bool get(int bits, uint32_t& value) {
-    const size_t last = (bit + static_cast<size_t>(bits) - 1) / 8;
-    if (last >= data.size()) return false;
-    const uint32_t window = data[bit / 8] | static_cast<uint32_t>(data[last]) << 8;
-    value = window >> (bit % 8) & ((1u << bits) - 1);
+    if (!read_raw(data.data(), data.size(), bit, bits, value)) return false;
     bit += static_cast<size_t>(bits);
     return true;
   }
   size_t bytes_read() const { return (bit + 7) / 8; }
   // Whether nothing but zeros of the last byte is left.
-  bool at_end() const {
-    return bytes_read() == data.size() && (bit % 8 == 0 || data[bit / 8] >> bit % 8 == 0);
-  }
+  bool at_end() const { return raw_ends_at(data.data(), data.size(), bit); }
 
   Bytes data;
   size_t bit = 0;

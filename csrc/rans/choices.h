@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/checked.h"
+#include "base/host_device.h"
 
 namespace pycodec::rans {
 
@@ -14,7 +15,7 @@ constexpr uint64_t kSampleStride = 1021;  // a prime, so that no image width fal
 constexpr uint64_t kChunkBytes = 32768;
 
 // 256 log2 f, rounded down but for the truncations of its steps, which are part of the rule; 1 <= f <= 2^15.
-constexpr uint32_t log2_256(uint32_t f) {
+PYCODEC_HD constexpr uint32_t log2_256(uint32_t f) {
   int whole = 0;
   while (f >> (whole + 1) != 0) ++whole;
   uint32_t m = f << (15 - whole);  // f / 2^whole in [1, 2), 15 fraction bits
@@ -25,6 +26,11 @@ constexpr uint32_t log2_256(uint32_t f) {
     m >>= m >> 16;
   }
   return result;
+}
+
+// Whether a symbol is among those whose cost is counted.
+PYCODEC_HD constexpr bool is_sampled(uint64_t symbol, uint64_t count) {
+  return count <= kSampleAll || symbol % kSampleStride < kSampleBlock;
 }
 
 struct Choices {

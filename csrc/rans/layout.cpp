@@ -25,7 +25,7 @@ uint32_t crc_before_payload(Bytes prefix, uint64_t chunk, Bytes entry) {
 }  // namespace
 
 std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
-                                  const std::vector<EncodedChunk>& chunks) {
+                                  Span<const ChunkSizes> chunks, Bytes payloads) {
   uint8_t lanes_code = 0;
   while (kLanes[lanes_code] != lanes) ++lanes_code;
   ByteWriter out;
@@ -35,17 +35,31 @@ std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t cou
   if (lanes == kMaxLanes) out.varint(chunk_symbols);
   const std::vector<uint8_t> prefix = out.bytes();
 
-  ByteWriter payloads;
+  size_t begin = 0;
   for (size_t c = 0; c < chunks.size(); ++c) {
-    const EncodedChunk& chunk = chunks[c];
+    const ChunkSizes& chunk = chunks[c];
     ByteWriter entry;
-    entry.varint(chunk.words.size());
+    entry.varint(chunk.words);
     if (lanes > 1) entry.varint(chunk.tail);
-    if (form.has_raw) entry.varint(chunk.raw.size());
-    if (form.has_escapes) entry.varint(chunk.escapes.size());
+    if (form.has_raw) entry.varint(chunk.raw);
+    if (form.has_escapes) entry.varint(chunk.escapes);
+    const Bytes payload = payloads.sub(begin, 4 * lanes + 2 * chunk.words + chunk.raw + chunk.escapes);
+    begin += payload.size();
+    out.append(entry.bytes());
+    out.u32(crc32(payload, crc_before_payload(prefix, c, entry.bytes())));
+  }
+  out.append(payloads);
+  return std::move(out.bytes());
+}
 
-    const size_t begin = payloads.bytes().size();
-    std::vector<uint8_t>& bytes = payloads.bytes();
+std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
+                                  const std::vector<EncodedChunk>& chunks) {
+  std::vector<ChunkSizes> sizes;
+  ByteWriter payloads;
+  std::vector<uint8_t>& bytes = payloads.bytes();
+  for (const EncodedChunk& chunk : chunks) {
+    sizes.push_back({chunk.words.size(), chunk.tail, chunk.raw.size(), chunk.escapes.size()});
+    const size_t begin = bytes.size();
     bytes.resize(begin + 4 * lanes + 2 * chunk.words.size());
     uint8_t* p = bytes.data() + begin;
     for (uint32_t state : chunk.states) {
@@ -55,13 +69,8 @@ std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t cou
     for (size_t w = 0; w < chunk.words.size(); ++w, p += 2) store_u16(p, chunk.words[w]);
     payloads.append(chunk.raw);
     payloads.append(chunk.escapes);
-
-    const Bytes payload(bytes.data() + begin, bytes.size() - begin);
-    out.append(entry.bytes());
-    out.u32(crc32(payload, crc_before_payload(prefix, c, entry.bytes())));
   }
-  out.append(payloads.bytes());
-  return std::move(out.bytes());
+  return write_stream(form, lanes, count, chunk_symbols, sizes, bytes);
 }
 
 void ChunkView::fail(size_t at, const std::string& problem) const {

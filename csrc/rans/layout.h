@@ -29,6 +29,14 @@ struct EncodedChunk {
   std::vector<uint8_t> escapes;
 };
 
+// Sizes of a chunk's parts: numbers of words, tail symbols, raw bytes and escape bytes.
+struct ChunkSizes {
+  uint64_t words, tail, raw, escapes;
+};
+
+// The stream around the chunks' payloads, which lie one after the other.
+std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
+                                  Span<const ChunkSizes> chunks, Bytes payloads);
 std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
                                   const std::vector<EncodedChunk>& chunks);
 

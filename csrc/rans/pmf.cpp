@@ -21,13 +21,13 @@ void Pmfs::row_starts(size_t row, uint16_t* starts) const {
     uint32_t freq;
     if (floats != nullptr) {
       const float p = floats[row * classes + c];
-      if (!(p >= 0.0f && p <= 1.0f)) {
+      if (!is_probability(p)) {
         refuse(row, "[" + std::to_string(c) + "] is " + std::to_string(p) +
                         "; expected a probability from 0 to 1");
       }
-      freq = static_cast<uint32_t>(p * static_cast<float>(spare)) + 1;
+      freq = pmf_freq(p, spare);
     } else {
-      freq = (words[row * classes + c] * spare >> 16) + 1;
+      freq = pmf_freq(words[row * classes + c], spare);
     }
     starts[c] = static_cast<uint16_t>(start);
     start += freq;

@@ -7,14 +7,24 @@
 // class included, sum to more than 2^14 is refused: its probabilities sum to more than 1.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "base/host_device.h"
 #include "base/span.h"
 
 namespace pycodec::rans {
 
 constexpr int kPmfPrecision = 14;
 constexpr size_t kMaxPmfClasses = 4096;
+
+// The rule itself, `spare` being M.
+PYCODEC_HD inline bool is_probability(float p) { return p >= 0.0f && p <= 1.0f; }
+PYCODEC_HD inline uint32_t pmf_freq(float p, uint32_t spare) {
+  return static_cast<uint32_t>(p * static_cast<float>(spare)) + 1;
+}
+PYCODEC_HD constexpr bool is_probability(uint16_t) { return true; }
+PYCODEC_HD constexpr uint32_t pmf_freq(uint16_t u, uint32_t spare) { return (u * spare >> 16) + 1; }
 
 struct Pmfs {
   const float* floats = nullptr;  // one of these two, [rows][classes]

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/span.h"
-#include "rans/step.h"
+#include "rans/table_view.h"
 
 namespace pycodec::rans {
 
@@ -23,21 +23,9 @@ class Tables {
     Span<const uint8_t> escapes;  // [tables] 0 or 1
   };
 
-  // What a symbol is coded as. No class: `cls` is kNoClass.
-  static constexpr uint32_t kNoClass = 0xffffffff;
-  struct Coded {
-    uint32_t cls;
-    uint64_t escape_number;  // only when cls is the escape
-  };
-
-  struct Table {
-    uint32_t first;  // its first class among those of all tables
-    uint16_t plain;  // classes without the escape, at most 2^14
-    uint8_t shift;   // together with plain one number, for SIMD
-    uint8_t has_escape;
-    int32_t offset;
-    int32_t unused;  // to 16 bytes
-  };
+  using Table = rans::Table;
+  using Coded = rans::Coded;
+  static constexpr uint32_t kNoClass = rans::kNoClass;
 
   // The same once more for sets of at most 64 tables of at most 64 classes, as SIMD looks them up.
   struct Small {
@@ -51,6 +39,7 @@ class Tables {
 
   int precision() const { return precision_; }
   size_t size() const { return tables_.size(); }
+  size_t classes() const { return packed_.size(); }
   bool has_escapes() const { return has_escapes_; }
   bool has_shifts() const { return has_shifts_; }
   bool has_offsets() const { return has_offsets_; }
@@ -69,54 +58,22 @@ class Tables {
   uint32_t packed(size_t table, uint32_t cls) const { return packed_[tables_[table].first + cls]; }
   // What coding this class takes, for the encoder's choices (choices.h), in 1/256 bit.
   uint32_t cost(size_t table, uint32_t cls) const { return costs_[tables_[table].first + cls]; }
-  bool is_escape(size_t table, uint32_t cls) const {
-    return tables_[table].has_escape != 0 && cls == tables_[table].plain;
-  }
+  bool is_escape(size_t table, uint32_t cls) const { return view().is_escape(table, cls); }
 
-  // The class that holds a slot (< 2^P): through its bucket, then a short scan.
-  uint32_t find(size_t table, uint32_t slot) const {
-    uint32_t cls = buckets_[(table << bucket_bits_) + (slot >> (precision_ - bucket_bits_))];
-    const uint32_t* p = packed_.data() + tables_[table].first;
-    while (slot - class_start(p[cls]) >= class_freq(p[cls])) ++cls;
-    return cls;
+  // The arithmetic, in table_view.h.
+  TableView view() const {
+    return {tables_.data(), packed_.data(), costs_.data(), buckets_.data(), static_cast<uint32_t>(size()),
+            precision_,     bucket_bits_,   zigzag_};
   }
-
-  Coded classify(size_t table, int32_t symbol) const {
-    const Table& t = tables_[table];
-    const int64_t r = (static_cast<int64_t>(symbol) >> t.shift) - t.offset;
-    const uint64_t plain = t.plain;
-    uint64_t number;  // of a class, counting on beyond the plain ones for escapes
-    if (zigzag_) {
-      number = r >= 0 ? 2 * static_cast<uint64_t>(r) : 2 * static_cast<uint64_t>(-1 - r) + 1;
-      if (number < plain) return {static_cast<uint32_t>(number), 0};
-      number -= plain;
-    } else {
-      if (r >= 0 && static_cast<uint64_t>(r) < plain) return {static_cast<uint32_t>(r), 0};
-      number = r >= 0 ? 2 * (static_cast<uint64_t>(r) - plain) : 2 * static_cast<uint64_t>(-1 - r) + 1;
-    }
-    return {t.has_escape != 0 ? t.plain : kNoClass, number};
-  }
-
-  // q of a class that is not the escape.
-  int64_t coarse_value(size_t table, uint32_t cls) const {
-    return tables_[table].offset + (zigzag_ ? unzigzag(cls) : static_cast<int64_t>(cls));
-  }
-
-  // q of an escape number (< 2^40).
+  uint32_t find(size_t table, uint32_t slot) const { return view().find(table, slot); }
+  Coded classify(size_t table, int32_t symbol) const { return view().classify(table, symbol); }
+  int64_t coarse_value(size_t table, uint32_t cls) const { return view().coarse_value(table, cls); }
   int64_t coarse_value_of_escape(size_t table, uint64_t number) const {
-    const Table& t = tables_[table];
-    if (zigzag_) return t.offset + unzigzag(number + t.plain);
-    const int64_t half = static_cast<int64_t>(number >> 1);
-    return t.offset + ((number & 1) != 0 ? -1 - half : half + t.plain);
+    return view().coarse_value_of_escape(table, number);
   }
 
  private:
   void make_small(const Spec& spec);
-
-  static int64_t unzigzag(uint64_t z) {
-    const int64_t half = static_cast<int64_t>(z >> 1);
-    return (z & 1) != 0 ? -1 - half : half;
-  }
 
   int precision_;
   bool zigzag_;

@@ -72,6 +72,11 @@ class ContextModel:
     def __reduce__(self) -> tuple[Any, ...]:
         return ContextModel, (self._arrays, self.head)
 
+    @property
+    def native(self) -> Any:
+        """The extension's model."""
+        return self._native
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by name, as given; they are not copies."""
         return dict(self._arrays)

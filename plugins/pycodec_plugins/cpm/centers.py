@@ -40,9 +40,16 @@ class LearnedCenters(nn.Module):
 
     def quantize(self, z: Tensor) -> np.ndarray:
         """Symbols (C, h, w) int32 of one latent [1, C, h, w]."""
-        return self.assign(z)[0].to(torch.int32).cpu().numpy()
+        return self.quantize_tensor(z).cpu().numpy()
+
+    def quantize_tensor(self, z: Tensor) -> Tensor:
+        """The same, as a tensor where the latent is."""
+        return self.assign(z)[0].to(torch.int32, memory_format=torch.contiguous_format)
 
     def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Latent [1, C, h, w] float32 of symbols (C, h, w)."""
-        index = torch.from_numpy(np.ascontiguousarray(symbols, np.int64)).to(device)
-        return self.centers.detach()[index][None]
+        return self.dequantize_tensor(torch.from_numpy(np.ascontiguousarray(symbols)).to(device))
+
+    def dequantize_tensor(self, symbols: Tensor) -> Tensor:
+        """The same of a tensor, where that is."""
+        return self.centers.detach()[symbols.long()][None]

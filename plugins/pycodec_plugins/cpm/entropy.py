@@ -14,6 +14,7 @@ from pycodec.coding.context import ContextModel
 from pycodec.coding.context_export import ActivationRanges, FloatContext, quantize_context
 from pycodec.coding.context_tables import SCALE_MAX, SCALE_MIN, count_residuals, fitted_tables
 from pycodec.errors import MissingWeights
+from pycodec.ops import device_context
 
 from .context import ContextNetwork
 
@@ -54,6 +55,16 @@ class ContextEntropyModel(nn.Module):
     ) -> np.ndarray:
         """Symbols (planes, h, w) int32 of a stream that ``encode`` wrote."""
         return self._coder().decode(data, shape, quality_step, threads=threads or torch.get_num_threads())
+
+    def encode_tensor(self, symbols: Tensor, quality_step: int) -> bytes:
+        """The same stream of ``symbols`` (planes, h, w) int32, coded where they are."""
+        return device_context.encode(self._coder(), symbols, quality_step)
+
+    def decode_tensor(
+        self, data: bytes, shape: tuple[int, int, int], quality_step: int, device: torch.device | str
+    ) -> Tensor:
+        """Symbols (planes, h, w) int32 of a stream, decoded on a device."""
+        return device_context.decode(self._coder(), data, shape, quality_step, device=device)
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
         """Ideal code length under the integer tables, in bits."""

@@ -27,9 +27,17 @@ class IntegerRounding(nn.Module):
 
     def quantize(self, y: Tensor) -> np.ndarray:
         """Symbols (C, h, w) int32 of one latent [1, C, h, w]."""
+        return self.quantize_tensor(y).cpu().numpy()
+
+    def quantize_tensor(self, y: Tensor) -> Tensor:
+        """The same, as a tensor where the latent is."""
         rounded = y[0].round().clamp_(-self.limit, self.limit)
-        return rounded.to(torch.int32, memory_format=torch.contiguous_format).cpu().numpy()
+        return rounded.to(torch.int32, memory_format=torch.contiguous_format)
 
     def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Latent [1, C, h, w] float32 of symbols (C, h, w)."""
         return torch.from_numpy(np.ascontiguousarray(symbols, np.float32))[None].to(device)
+
+    def dequantize_tensor(self, symbols: Tensor) -> Tensor:
+        """The same of a tensor, where that is."""
+        return symbols[None].float()

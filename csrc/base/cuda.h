@@ -1,0 +1,46 @@
+// Launching kernels: errors as exceptions, and a body that runs once for every warp. For .cu files.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/error.h"
+#include "base/queue.h"
+#include "base/warp.h"
+
+namespace pycodec {
+
+inline void check_cuda(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) throw Error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(status));
+}
+
+inline cudaStream_t stream_of(const Queue& queue) {
+  check_cuda(cudaSetDevice(queue.device), "choosing the device");
+  return static_cast<cudaStream_t>(queue.stream);
+}
+
+constexpr int kWarpsPerBlock = 4;  // one for each scheduler of a multiprocessor
+
+template <class Body>
+__global__ void __launch_bounds__(kWarpsPerBlock* kWarpLanes)
+    run_warps(const __grid_constant__ Body body, uint64_t count) {
+  const uint64_t index =
+      static_cast<uint64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / static_cast<unsigned>(kWarpLanes);
+  if (index >= count) return;
+  Warp warp;
+  body(warp, index);
+}
+
+// Runs body(warp, index) for every index below count, in no order.
+template <class Body>
+void run_on_device(const Body& body, uint64_t count, const Queue& queue, const char* what) {
+  if (count == 0) return;
+  const uint64_t blocks = (count + kWarpsPerBlock - 1) / kWarpsPerBlock;
+  if (blocks > 0x7fffffff) throw InvalidArgument(std::string(what) + ": too much for one call on a GPU");
+  run_warps<<<static_cast<unsigned>(blocks), kWarpsPerBlock * kWarpLanes, 0, stream_of(queue)>>>(body, count);
+  check_cuda(cudaGetLastError(), what);
+}
+
+}  // namespace pycodec
