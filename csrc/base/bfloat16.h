@@ -24,10 +24,16 @@ PYCODEC_HD inline float from_bfloat16(uint16_t bits) { return bits_float(static_
 
 // To nearest, ties to even; a NaN stays one.
 PYCODEC_HD inline uint16_t to_bfloat16(float value) {
+#if defined(__CUDA_ARCH__)
+  uint16_t nearest;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(nearest) : "f"(value));
+  return nearest;
+#else
   const uint32_t bits = float_bits(value);
   const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
   const uint32_t quiet = bits >> 16 | 0x40;
   return static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+#endif
 }
 
 }  // namespace pycodec

@@ -6,4 +6,5 @@
 void bind_rans(pybind11::module_& m);
 void bind_context(pybind11::module_& m);
 void bind_conv(pybind11::module_& m);
+void bind_conv_gpu(pybind11::module_& m);
 void bind_quantized(pybind11::module_& m);
