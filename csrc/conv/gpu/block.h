@@ -3,6 +3,7 @@
 // that a result that depends on the order shows where a barrier is missing.
 #pragma once
 
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
@@ -17,6 +18,9 @@ namespace pycodec::conv::gpu {
 //   shared_slots(arguments)       shared memory they need
 //   run(arguments, block)         a static template on the block
 // `block.x` and `block.y` tell the blocks of a launch apart.
+
+// Shared memory that a block may have on every GPU from sm_80 on.
+constexpr size_t kSharedBytes = 99 * 1024;
 
 #if defined(__CUDACC__)
 

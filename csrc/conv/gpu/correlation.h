@@ -187,13 +187,17 @@ struct Correlate {
 
   // Shared memory: two frames, the weights, and the offset of each entry for either place of the near plane.
   PYCODEC_HD static constexpr int entries(int groups, int taps) { return (groups * taps + 1) / 2 * 2; }
-  static size_t shared_slots(const Correlation& c) {
-    const int groups = Chunks<Type>(c.inputs).groups, n = entries(groups, c.taps);
+  PYCODEC_HD static constexpr size_t shared_slots(int groups, int taps) {
+    const int n = entries(groups, taps);
     return 2 * groups * kFrame + n * kWeightRow<kOutputs> + n / 2;
+  }
+  static size_t shared_slots(const Correlation& c) {
+    return shared_slots(Chunks<Type>(c.inputs).groups, c.taps);
   }
 
   template <class Block>
   PYCODEC_HD static void run(const Correlation& c, const Block& block) {
+    static_assert(shared_slots(Type::kGroups, kMaxTaps) * sizeof(Slot) <= kSharedBytes);
     const Tiles& tiles = c.tiles;
     const Chunks<Type> chunks(c.inputs);
     const int groups = chunks.groups, entry_count = entries(groups, c.taps);

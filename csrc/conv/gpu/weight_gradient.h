@@ -207,13 +207,14 @@ struct SumGradients {
 
   // Shared memory: two frames of x, a tile of the gradient, the slot of ones, and the source of each entry
   // for either place of the near plane.
-  static size_t shared_slots(const WeightGradient& w) {
-    const size_t groups = Chunks<Type>(w.inputs).groups;
+  PYCODEC_HD static constexpr size_t shared_slots(int groups) {
     return 2 * groups * kFrame + kGradGroups * kPositions + 1 + P::kSources;
   }
+  static size_t shared_slots(const WeightGradient& w) { return shared_slots(Chunks<Type>(w.inputs).groups); }
 
   template <class Block>
   PYCODEC_HD static void run(const WeightGradient& w, const Block& block) {
+    static_assert(shared_slots(Type::kGroups) * sizeof(Slot) <= kSharedBytes);
     const Tiles& tiles = w.tiles;
     const Layout<Type> layout(w);
     const int groups = layout.chunks.groups;
