@@ -3,7 +3,7 @@ PYTHON ?= python3
 SOURCES := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 DATA ?= ../shared/data
 
-.PHONY: help build test lint format bench gpu
+.PHONY: help build test lint format bench ptxas gpu
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ bench: ## measure everything on this machine and render the README (DATA=folder 
 	$(PYTHON) -m benchmarks.rd --data $(DATA)/kodak --codecs ctx3d,cpm
 	$(PYTHON) -m benchmarks.verify_kodak --data $(DATA)/kodak
 	$(PYTHON) -m benchmarks.render
+
+ptxas: ## registers and shared memory of the CUDA kernels, which must not spill; needs nvcc, no GPU
+	$(PYTHON) -m benchmarks.ptxas
 
 gpu: ## on a CUDA machine, offline: build, CUDA tests, benchmarks, parity, training (MINUTES=7 DATA=folder OUT=folder)
 	benchmarks/gpu.sh

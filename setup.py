@@ -216,4 +216,5 @@ def write_ninja(path: Path, built: Path, cuda: "Cuda | None") -> None:
         n.default(built.name)
 
 
-setup(ext_modules=[Extension("pycodec._C", sources=[])], cmdclass={"build_ext": NinjaBuild})
+if __name__ == "__main__":
+    setup(ext_modules=[Extension("pycodec._C", sources=[])], cmdclass={"build_ext": NinjaBuild})

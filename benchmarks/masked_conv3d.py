@@ -33,7 +33,7 @@ CUDNN_TYPES = {**TYPES, "float16": torch.float16}
 LAYOUTS = {"": torch.contiguous_format, " channels last": torch.channels_last_3d}
 PRODUCTS = {"forward": 1, "backward": 2}
 PEAK, MATMUL = "peak", "matmul"
-LAUNCHES = 20  # on CUDA, before waiting for the end
+LAUNCHES = 20  # on CUDA, of a graph
 
 GOALS = {
     "cpu": tuple(
@@ -122,11 +122,20 @@ def case(name: str, way: str, volume: tuple[int, ...], device: str, effort: Effo
 
 
 def waiting(call: Callable[[], object]) -> Callable[[], None]:
-    """Launches on the GPU, and their end."""
-
-    def several() -> None:
+    """Launches on the GPU, recorded as one graph, and their end: what kernels take, not what Python does."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):  # cuDNN chooses its algorithms, and memory is allocated
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
         for _ in range(LAUNCHES):
             call()
+
+    def several() -> None:
+        graph.replay()
         torch.cuda.synchronize()
 
     return several

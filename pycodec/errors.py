@@ -46,6 +46,10 @@ class NativeUnavailable(PycodecError, ImportError):
     """The native extension is not built, or was built for another interpreter."""
 
 
+class DeviceError(PycodecError, RuntimeError):
+    """A GPU that did not do what it was asked for."""
+
+
 class TrainingDiverged(PycodecError):
     """The loss is no longer finite; the last good checkpoint is kept."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from pycodec.native import native
 
 # Images in tests are tiny: more threads only wait for one another, badly so on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,14 +16,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda") and (missing := missing_for_cuda()):
+        pytest.skip(missing)
+
+
+@cache
+def missing_for_cuda() -> str:
+    """What tests marked cuda lack here; empty if nothing."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "there is no CUDA device here"
+    return "" if native().build_info()["cuda"] else "the extension is built without CUDA"
+
+
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def coding_device(request: pytest.FixtureRequest) -> str:
     """Where the kernels of a device's coder run: on the CPU as plain loops, and on a GPU where there is one."""
-    if request.param == "cuda":
-        from pycodec.ops.device import can_code_on
-
-        if not can_code_on("cuda"):
-            pytest.skip("no CUDA device here, or a build without CUDA")
     return request.param
 
 

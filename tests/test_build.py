@@ -33,7 +33,6 @@ def python(code: str, *options: str, **environment: str) -> subprocess.Completed
 def setup_function_of(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs an expression on setup.py as a module, without building."""
     code = f"""
-import setuptools; setuptools.setup = lambda **k: None
 import importlib.util, sys
 spec = importlib.util.spec_from_file_location("pycodec_setup", {str(ROOT / "setup.py")!r})
 setup = importlib.util.module_from_spec(spec); spec.loader.exec_module(setup)

@@ -1,4 +1,4 @@
-// Launching kernels: errors as exceptions, and a body that runs once for every warp. For .cu files.
+// Launching kernels: what the CUDA runtime answers as an error of ours, and a body that runs once for every warp. For .cu files.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -12,8 +12,12 @@
 
 namespace pycodec {
 
+// Throws DeviceError unless `status` is success; `what` names what was tried.
 inline void check_cuda(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw Error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // an error of this call must not be reported by the next one
+  throw DeviceError(std::string(what) + ": CUDA says " + cudaGetErrorName(status) + " (" +
+                    cudaGetErrorString(status) + ")");
 }
 
 inline cudaStream_t stream_of(const Queue& queue) {

@@ -24,4 +24,10 @@ class CorruptStream : public Error {
   using Error::Error;
 };
 
+// A GPU that does not do what it was asked for (pycodec.errors.DeviceError).
+class DeviceError : public Error {
+ public:
+  using Error::Error;
+};
+
 }  // namespace pycodec

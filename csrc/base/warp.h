@@ -12,10 +12,8 @@
 
 #if defined(__CUDACC__)
 #define PYCODEC_KERNEL __device__
-#define PYCODEC_UNROLL _Pragma("unroll")
 #else
 #define PYCODEC_KERNEL
-#define PYCODEC_UNROLL
 #endif
 
 namespace pycodec {

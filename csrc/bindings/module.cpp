@@ -52,6 +52,8 @@ void translate(std::exception_ptr p) {
     raise("CorruptStream", e.what());
   } catch (const pycodec::InvalidArgument& e) {
     raise("InvalidInput", e.what());
+  } catch (const pycodec::DeviceError& e) {
+    raise("DeviceError", e.what());
   } catch (const pycodec::Error& e) {
     raise("PycodecError", e.what());
   }
@@ -77,6 +79,7 @@ PYBIND11_MODULE(_C, m) {
   bind_rans(m);
   bind_context(m);
   bind_conv(m);
+  bind_conv_gpu(m);
   bind_quantized(m);
   bind_device_bytes(m);
   bind_rans_device(m);

@@ -11,9 +11,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "conv/taps.h"
+
 namespace pycodec::conv {
 
-constexpr int kMaxTaps = 14;
 // Positions are computed in tiles: arrays have room for so many beyond the last.
 constexpr size_t kMaxTile = 64;
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
+#include "base/bfloat16.h"
 #include "conv/kernels.h"
 
 namespace pycodec::conv {
@@ -145,15 +145,8 @@ struct Loops {
     for (; o < w.outputs; ++o) add_rows<1>(w, o);
   }
 
-  // To nearest, ties to even.
   static void to_bfloat16(const float* from, size_t n, uint16_t* to) {
-    for (size_t i = 0; i < n; ++i) {
-      uint32_t bits;
-      std::memcpy(&bits, from + i, sizeof bits);
-      const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-      const uint32_t quiet = bits >> 16 | 0x40;
-      to[i] = static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-    }
+    for (size_t i = 0; i < n; ++i) to[i] = pycodec::to_bfloat16(from[i]);
   }
 };
 

@@ -1,36 +1,17 @@
 // The convolution and its two gradients on the CPU: planes are copied into a border of zeros, the kernels run
 // over their positions, rows are copied out. Work is divided into runs of planes.
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
-#include "base/error.h"
+#include "base/bfloat16.h"
 #include "base/thread_pool.h"
 #include "conv/conv.h"
 #include "conv/kernels.h"
+#include "conv/taps.h"
 
 namespace pycodec::conv {
 namespace {
-
-struct Tap {
-  int d, h, w;
-};
-constexpr int kFarTaps = 9;  // of the previous plane; they come first
-
-constexpr std::array<Tap, kMaxTaps> make_taps() {
-  std::array<Tap, kMaxTaps> taps{};
-  for (int t = 0; t < kFarTaps; ++t) taps[t] = {-1, t / 3 - 1, t % 3 - 1};
-  for (int t = kFarTaps; t < kMaxTaps; ++t) taps[t] = {0, (t - kFarTaps) / 3 - 1, (t - kFarTaps) % 3 - 1};
-  return taps;
-}
-constexpr std::array<Tap, kMaxTaps> kTaps = make_taps();
-
-// Where a tap lies in weight[output][input][2][3][3].
-constexpr size_t kWeights = 18;
-size_t weight_index(const Tap& tap) { return (tap.d + 1) * 9 + (tap.h + 1) * 3 + tap.w + 1; }
-
-int tap_count(const Options& options) { return options.include_center ? kMaxTaps : kMaxTaps - 1; }
 
 const Kernels& kernels_for(Simd simd, Element type) {
 #if defined(__x86_64__)
@@ -54,10 +35,7 @@ void load_row(Element type, const void* from, size_t offset, size_t n, float* to
     return;
   }
   const uint16_t* p = static_cast<const uint16_t*>(from) + offset;
-  for (size_t i = 0; i < n; ++i) {
-    const uint32_t bits = static_cast<uint32_t>(p[i]) << 16;
-    std::memcpy(to + i, &bits, sizeof bits);
-  }
+  for (size_t i = 0; i < n; ++i) to[i] = from_bfloat16(p[i]);
 }
 
 void store_row(Element type, const Kernels& kernels, const float* from, size_t n, void* to, size_t offset) {
@@ -110,8 +88,7 @@ struct PairRows {
     const uint16_t* high = low + (channels > 1 ? stride : 0);
     const uint32_t mask = channels > 1 ? 0xffff0000u : 0;
     for (size_t i = 0; i < n; ++i) {
-      const uint32_t bits = low[i] | (static_cast<uint32_t>(high[i]) << 16 & mask);
-      std::memcpy(to + i, &bits, sizeof bits);
+      to[i] = bits_float(low[i] | (static_cast<uint32_t>(high[i]) << 16 & mask));
     }
   }
 };
@@ -183,13 +160,7 @@ void for_runs(const Shape& s, int threads, const Run& run) {
 // --- The convolution, in either direction ---
 
 float pair(float low, float high) {
-  uint32_t bits[2];
-  std::memcpy(&bits[0], &low, sizeof low);
-  std::memcpy(&bits[1], &high, sizeof high);
-  const uint32_t both = bits[0] >> 16 | (bits[1] & 0xffff0000u);
-  float lane;
-  std::memcpy(&lane, &both, sizeof lane);
-  return lane;
+  return bits_float(float_bits(low) >> 16 | (float_bits(high) & 0xffff0000u));
 }
 
 // Weights of a correlation from `inputs` to `outputs`, in the order of the kernels; weight(o, i, t).
@@ -227,7 +198,7 @@ void correlate(const Shape& s, int inputs, int outputs, int direction, Element t
     FramedPlanes<Rows> planes(frame, type, x, inputs, s.planes);
     std::vector<float> out(outputs * frame.stride);
     Correlation c{};
-    c.last_tap = tap_count(options);
+    c.last_tap = tap_count(options.include_center);
     c.inputs = Rows::lanes(inputs);
     c.input_stride = frame.stride;
     c.weights = weights.data();
@@ -242,7 +213,7 @@ void correlate(const Shape& s, int inputs, int outputs, int direction, Element t
       const float* far_plane = has_far ? planes.get(batch, d + far) : nullptr;
       const float* near_plane = planes.get(batch, d);
       for (int t = c.first_tap; t < c.last_tap; ++t) {
-        const size_t shift = frame.shift(direction * kTaps[t].h, direction * kTaps[t].w);
+        const size_t shift = frame.shift(direction * tap_at(t).row, direction * tap_at(t).column);
         c.taps[t] = (t < kFarTaps ? far_plane : near_plane) + shift;
       }
       kernels.correlate(c);
@@ -268,9 +239,8 @@ void forward(Shape s, Element type, const void* x, const void* weight, const voi
   const Kernels& kernels = kernels_for(options.simd, type);
   const std::vector<float> w = load_all(type, weight, kWeights * s.outputs * s.inputs);
   const std::vector<float> packed =
-      pack(s.outputs, s.inputs, tap_count(options), kernels, [&](int o, int i, int t) {
-        return w[(static_cast<size_t>(o) * s.inputs + i) * kWeights + weight_index(kTaps[t])];
-      });
+      pack(s.outputs, s.inputs, tap_count(options.include_center), kernels,
+           [&](int o, int i, int t) { return w[(static_cast<size_t>(o) * s.inputs + i) * kWeights + t]; });
   const std::vector<float> b =
       bias != nullptr ? load_all(type, bias, s.outputs) : std::vector<float>(s.outputs);
   const auto run = kernels.dot ? correlate<PairRows> : correlate<FloatRows>;
@@ -283,9 +253,8 @@ void input_gradient(Shape s, Element type, const void* grad, const void* weight,
   const Kernels& kernels = kernels_for(options.simd, type);
   const std::vector<float> w = load_all(type, weight, kWeights * s.outputs * s.inputs);
   const std::vector<float> packed =
-      pack(s.inputs, s.outputs, tap_count(options), kernels, [&](int i, int o, int t) {
-        return w[(static_cast<size_t>(o) * s.inputs + i) * kWeights + weight_index(kTaps[t])];
-      });
+      pack(s.inputs, s.outputs, tap_count(options.include_center), kernels,
+           [&](int i, int o, int t) { return w[(static_cast<size_t>(o) * s.inputs + i) * kWeights + t]; });
   const auto run = kernels.dot ? correlate<PairRows> : correlate<FloatRows>;
   run(s, s.outputs, s.inputs, -1, type, grad, packed, std::vector<float>(s.inputs), grad_x, options, kernels);
 }
@@ -314,7 +283,7 @@ void add_planes(const Shape& s, Element type, const void* x, const void* grad, i
       w.positions = std::min(kPositionsAtOnce, frame.positions - at);
       w.grad = g + at;
       for (int t = d > 0 ? 0 : kFarTaps; t < taps; ++t) {
-        w.x = (t < kFarTaps ? far_plane : near_plane) + frame.shift(kTaps[t].h, kTaps[t].w) + at;
+        w.x = (t < kFarTaps ? far_plane : near_plane) + frame.shift(tap_at(t).row, tap_at(t).column) + at;
         w.sums = sums + static_cast<size_t>(t) * s.outputs * s.inputs * kernels.lanes;
         kernels.add_weight_gradient(w);
       }
@@ -327,7 +296,7 @@ void add_planes(const Shape& s, Element type, const void* x, const void* grad, i
 void weight_gradient(Shape s, Element type, const void* x, const void* grad, void* grad_weight,
                      Options options) {
   const Kernels& kernels = kernels_for(options.simd, type);
-  const int taps = tap_count(options);
+  const int taps = tap_count(options.include_center);
   const size_t pairs = static_cast<size_t>(s.outputs) * s.inputs;
   // One set of sums per run, added up in order: the same threads, the same bits.
   std::vector<std::vector<float>> partial(static_cast<size_t>(s.batch) * s.planes);
@@ -346,7 +315,7 @@ void weight_gradient(Shape s, Element type, const void* x, const void* grad, voi
   std::vector<float> dense(pairs * kWeights);
   for (int t = 0; t < taps; ++t) {
     for (size_t p = 0; p < pairs; ++p) {
-      dense[p * kWeights + weight_index(kTaps[t])] = static_cast<float>(total[t * pairs + p]);
+      dense[p * kWeights + t] = static_cast<float>(total[t * pairs + p]);
     }
   }
   if (!dense.empty()) store_row(type, kernels, dense.data(), dense.size(), grad_weight, 0);

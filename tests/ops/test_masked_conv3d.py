@@ -57,6 +57,16 @@ def assert_close(found: Tensor, wanted: Tensor, tolerance: float) -> None:
     assert error <= tolerance * wanted.abs().max(), f"{error} of {wanted.abs().max()}"
 
 
+def second_derivatives(
+    function, x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype, include_center: bool
+) -> tuple[Tensor, ...]:
+    """Gradients of a sum of squared gradients."""
+    leaves = [t.detach().to(dtype, copy=True).requires_grad_() for t in (x, weight, bias)]
+    y = function(*leaves, include_center=include_center)
+    first = torch.autograd.grad(y.sin().sum(), leaves, create_graph=True)
+    return torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+
+
 def array(tensor: Tensor):
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
@@ -134,14 +144,10 @@ def test_taps_of_the_future_are_ignored_and_have_no_gradient():
 def test_second_derivatives(dtype):
     x, weight, bias, _ = tensors((1, 2, 3, 2, 4, 3), dtype)
 
-    def gradients(function):
-        leaves = [t.clone().requires_grad_() for t in (x, weight, bias)]
-        y = function(*leaves, include_center=True)
-        first = torch.autograd.grad(y.sin().sum(), leaves, create_graph=True)
-        return torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
-
-    for a, b in zip(gradients(masked_conv3d), gradients(masked_conv3d_reference), strict=True):
-        assert_close(a, b.double(), 20 * TOLERANCE[dtype])
+    wanted = second_derivatives(masked_conv3d_reference, x, weight, bias, torch.float64, True)
+    found = second_derivatives(masked_conv3d, x, weight, bias, dtype, True)
+    for a, b in zip(found, wanted, strict=True):
+        assert_close(a, b, 20 * TOLERANCE[dtype])
 
 
 def test_operators_are_registered_as_torch_wants():
@@ -152,6 +158,7 @@ def test_operators_are_registered_as_torch_wants():
     torch.library.opcheck(ops.masked_conv3d.default, (x, weight, None, False))
     torch.library.opcheck(ops.masked_conv3d_input_gradient.default, (grad, weight, True))
     torch.library.opcheck(ops.masked_conv3d_weight_gradient.default, (x, grad, True))
+    torch.library.opcheck(ops.masked_conv3d_weight_gradient.default, (x, grad, True, True))
 
 
 def test_traced_and_autocast():

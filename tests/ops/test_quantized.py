@@ -99,7 +99,6 @@ def test_block_equals_its_reference(hidden_limit, threads, simd, monkeypatch):
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_the_same_bits():
     rng = np.random.default_rng(4)
     conv, block = seeded_conv(rng, 3, 24, 40), seeded_block(rng, 40, 16, 80, CODE_LIMIT)
