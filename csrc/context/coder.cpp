@@ -8,6 +8,7 @@
 #include "context/context.h"
 #include "context/evaluator.h"
 #include "context/planes.h"
+#include "context/step_decoder.h"
 #include "context/substream.h"
 
 namespace pycodec::context {
@@ -39,19 +40,39 @@ void check_symbols(const Model& model, Span<const int32_t> symbols) {
   }
 }
 
-std::unique_ptr<Evaluator> make_evaluator(const Model& model, const Biases& biases, Shape shape, int threads,
-                                          Simd simd) {
+std::unique_ptr<Evaluator> make_evaluator(const Model& model, const Biases& biases, Shape shape, Order order,
+                                          int threads, Simd simd) {
 #if defined(__x86_64__)
-  if (simd >= Simd::kAvx512) return make_avx512(model, biases, shape, threads + 1);
-  if (simd >= Simd::kAvx2) return make_avx2(model, biases, shape, threads + 1);
+  if (simd >= Simd::kAvx512) return make_avx512(model, biases, shape, order, threads + 1);
+  if (simd >= Simd::kAvx2) return make_avx2(model, biases, shape, order, threads + 1);
 #else
   (void)simd;
 #endif
-  return make_scalar(model, biases, shape, threads + 1);
+  return make_scalar(model, biases, shape, order, threads + 1);
 }
 
-// What the first pass of the encoder finds out: every symbol's interval in coding order, and every plane's
-// escapes.
+// Calls visit(plane, row, values, stride) for every row of symbols, once its tables are in `values` (as
+// Evaluator::evaluate leaves them). All symbols are known, so rows it is.
+template <class Visit>
+void evaluate_rows(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
+                   Options options, const Visit& visit) {
+  const int threads = std::min(options.threads, shape.planes);
+  const auto evaluator = make_evaluator(model, biases, shape, Order::kRows, threads, options.simd);
+  const size_t stride = evaluator->stride();
+  run_planes(evaluator->steps(), shape.planes, threads, [&](int plane) {
+    return [&, stride, plane, codes = std::vector<uint8_t>(stride),
+            values = std::vector<int32_t>(stride * (model.outputs + 1))](int row) mutable {
+      const int32_t* own = symbols.data() + plane * shape.plane_size() + row * shape.width;
+      for (int i = 0; i < shape.width; ++i) codes[i] = input_code(model, own[i]);
+      evaluator->store(plane, row, codes.data());
+      evaluator->evaluate(plane, row, values.data());
+      visit(plane, row, values.data(), stride);
+    };
+  });
+}
+
+// What the first pass of the encoder finds out: every symbol's interval, by its index in the volume, and every
+// plane's escapes in coding order.
 struct Coded {
   std::vector<Interval> intervals;
   std::vector<ByteWriter> escapes;
@@ -60,29 +81,36 @@ struct Coded {
 Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
                    Options options) {
   Coded coded{std::vector<Interval>(shape.size()), std::vector<ByteWriter>(shape.planes)};
-  std::vector<size_t> next(shape.planes);
-  for (int d = 0; d < shape.planes; ++d) next[d] = d * shape.plane_size();
-  const int threads = std::min(options.threads, shape.planes);
-  const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
-  const size_t stride = evaluator->stride();
+  const Steps steps(shape, Order::kWavefront);
   const LogisticTables logistic = logistic_tables(model);
-  run_planes(*evaluator, model, shape, threads, [&](int plane, int t, const int32_t* values, uint8_t* codes) {
-    const Step step(shape, plane, t);
-    Interval* out = coded.intervals.data() + next[plane];
-    next[plane] += step.count;
-    for (int i = 0; i < step.count; ++i) {
-      const int32_t y = symbols[step.at(i)];
-      codes[i] = input_code(model, y);
+  // By plane: 1 + what escapes, for every symbol of the planes where any does.
+  std::vector<std::vector<uint32_t>> escapes(shape.planes);
+  evaluate_rows(model, biases, shape, symbols, options, [&](int plane, int row, const int32_t* values, size_t stride) {
+    const size_t first = plane * shape.plane_size() + static_cast<size_t>(row) * shape.width;
+    const int32_t* own = symbols.data() + first;
+    Interval* out = coded.intervals.data() + first;
+    for (int i = 0; i < shape.width; ++i) {
       if (model.head == Head::kCategorical) {
-        out[i] = Categorical{values + i, stride}.interval(y);
+        out[i] = Categorical{values + i, stride}.interval(own[i]);
         continue;
       }
       const Logistic table(logistic, values[i], values[stride + i]);
       uint32_t escape = 0;
-      const int index = table.class_of(y, escape);
+      const int index = table.class_of(own[i], escape);
       out[i] = table.interval(index);
-      if (index == table.escape_class()) coded.escapes[plane].varint(escape);
+      if (index == table.escape_class()) {
+        escapes[plane].resize(shape.plane_size());
+        escapes[plane][row * shape.width + i] = 1 + escape;
+      }
     }
+    if (row + 1 < shape.height || escapes[plane].empty()) return;
+    for (int t = 0; t < steps.count(); ++t) {
+      for (int i = 0; i < steps.lanes(t); ++i) {
+        const uint32_t escape = escapes[plane][steps.start(t) + i * steps.distance()];
+        if (escape != 0) coded.escapes[plane].varint(escape - 1);
+      }
+    }
+    std::vector<uint32_t>().swap(escapes[plane]);
   });
   return coded;
 }
@@ -113,13 +141,17 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
   const StreamLayout layout = choose_layout(payload_bytes(coded), shape.planes);
   const int substreams = layout.substreams(), lanes = layout.lanes();
 
+  const Steps steps(shape, Order::kWavefront);
   std::vector<SubstreamWriter> writers(substreams);
   parallel_for(substreams, options.threads, [&](size_t s) {
     const int last = static_cast<int>(s) + (shape.planes - 1 - static_cast<int>(s)) / substreams * substreams;
     for (int plane = last; plane >= 0; plane -= substreams) {
-      const Interval* end = coded.intervals.data() + (plane + 1) * shape.plane_size();
-      for (int t = step_count(shape) - 1; t >= 0; --t) {
-        for (int i = rows_in_step(shape, t) - 1; i >= 0; --i) writers[s].put(*--end, i & (lanes - 1));
+      const Interval* own = coded.intervals.data() + plane * shape.plane_size();
+      for (int t = steps.count() - 1; t >= 0; --t) {
+        const Interval* first = own + steps.start(t);
+        for (int i = steps.lanes(t) - 1; i >= 0; --i) {
+          writers[s].put(first[i * steps.distance()], i & (lanes - 1));
+        }
       }
     }
   });
@@ -151,43 +183,21 @@ void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, S
   for (const SubstreamParts& parts : open_stream(shape.planes, data, layout)) {
     readers.emplace_back(static_cast<int>(readers.size()), parts.states, parts.words, parts.escapes);
   }
-  const int lane_mask = layout.lanes() - 1;
   const int substreams = static_cast<int>(readers.size());
   // With no more threads than substreams, a substream's planes never overlap (see run_planes).
   const int threads = std::min(options.threads, substreams);
-  const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
+  const auto evaluator = make_evaluator(model, biases, shape, Order::kWavefront, threads, options.simd);
+  const Steps& steps = evaluator->steps();
   const size_t stride = evaluator->stride();
-  const LogisticTables logistic = logistic_tables(model);
-  run_planes(*evaluator, model, shape, threads, [&](int plane, int t, const int32_t* values, uint8_t* codes) {
-    const Step step(shape, plane, t);
-    SubstreamReader& in = readers[plane % substreams];
-    for (int i = 0; i < step.count; ++i) {
-      const int lane = i & lane_mask;
-      const uint32_t target = in.peek(lane);
-      int32_t& y = symbols[step.at(i)];
-      if (model.head == Head::kCategorical) {
-        const Categorical table{values + i, stride};
-        uint32_t start = 0, frequency = table.frequencies[0];
-        y = 0;
-        while (target >= start + frequency) {
-          start += frequency;
-          frequency = table.frequencies[++y * stride];
-        }
-        in.advance({static_cast<uint16_t>(start), static_cast<uint16_t>(frequency)}, lane);
-      } else {
-        const Logistic table(logistic, values[i], values[stride + i]);
-        int index = 0;
-        while (target >= table.starts[index + 1]) ++index;  // ends: the last start is 2^14
-        in.advance(table.interval(index), lane);
-        if (index < table.escape_class()) {
-          y = table.symbol_of_class(index);
-        } else {
-          y = table.symbol_of_escape(in.escape());
-          if (!is_symbol(y)) in.fail("holds a symbol out of range");
-        }
-      }
-      codes[i] = input_code(model, y);
-    }
+  const StepDecoder decode_step(model, stride, steps.distance(), layout.lanes());
+  run_planes(steps, shape.planes, threads, [&](int plane) {
+    return [&, plane, codes = std::vector<uint8_t>(stride),
+            values = std::vector<int32_t>(stride * (model.outputs + 1))](int t) mutable {
+      evaluator->evaluate(plane, t, values.data());
+      int32_t* out = symbols.data() + plane * shape.plane_size() + steps.start(t);
+      decode_step(values.data(), steps.lanes(t), readers[plane % substreams], out, codes.data());
+      evaluator->store(plane, t, codes.data());
+    };
   });
   for (const SubstreamReader& in : readers) in.finish();
 }
@@ -199,19 +209,13 @@ void tables(const Model& model, const Biases& biases, Shape shape, Span<const in
     throw InvalidArgument("the tables do not fit the volume");
   if (symbols.empty()) return;
   check_symbols(model, symbols);
-  const int threads = std::min(options.threads, shape.planes);
-  const auto evaluator = make_evaluator(model, biases, shape, threads, options.simd);
-  const size_t stride = evaluator->stride();
-  run_planes(*evaluator, model, shape, threads,
-             [&](int plane, int t, const int32_t* step_values, uint8_t* codes) {
-               const Step step(shape, plane, t);
-               for (int i = 0; i < step.count; ++i) {
-                 codes[i] = input_code(model, symbols[step.at(i)]);
-                 for (int o = 0; o < model.outputs; ++o) {
-                   values[o * shape.size() + step.at(i)] = step_values[o * stride + i];
-                 }
-               }
-             });
+  evaluate_rows(model, biases, shape, symbols, options,
+                [&](int plane, int row, const int32_t* row_values, size_t stride) {
+                  const size_t first = plane * shape.plane_size() + static_cast<size_t>(row) * shape.width;
+                  for (int o = 0; o < model.outputs; ++o) {
+                    std::copy_n(row_values + o * stride, shape.width, &values[o * shape.size() + first]);
+                  }
+                });
 }
 
 }  // namespace pycodec::context

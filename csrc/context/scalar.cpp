@@ -9,11 +9,10 @@ namespace {
 
 class Scalar final : public Evaluator {
  public:
-  Scalar(const Model& model, const Biases& biases, Shape shape, int slots)
-      : Evaluator(shape),
+  Scalar(const Model& model, const Biases& biases, Shape shape, Order order, int slots)
+      : Evaluator(shape, order),
         model_(model),
         biases_(biases),
-        shape_(shape),
         slots_(slots),
         row_(shape.width + 2),
         plane_(row_ * (shape.height + 2)) {
@@ -30,16 +29,14 @@ class Scalar final : public Evaluator {
   }
 
   void evaluate(int plane, int step, int32_t* values) override {
-    const int first = first_row(shape_, step);
-    for (int i = 0; i < rows_in_step(shape_, step); ++i) {
-      position(plane, first + i, step - 2 * (first + i), values + i);
+    for (int i = 0; i < steps().lanes(step); ++i) {
+      position(plane, steps().row(step, i), steps().column(step, i), values + i);
     }
   }
 
   void store(int plane, int step, const uint8_t* codes) override {
-    const int first = first_row(shape_, step);
-    for (int i = 0; i < rows_in_step(shape_, step); ++i) {
-      *input(0, plane, first + i, step - 2 * (first + i)) = codes[i];
+    for (int i = 0; i < steps().lanes(step); ++i) {
+      *input(0, plane, steps().row(step, i), steps().column(step, i)) = codes[i];
     }
   }
 
@@ -102,7 +99,6 @@ class Scalar final : public Evaluator {
 
   const Model& model_;
   const Biases biases_;
-  const Shape shape_;
   const int slots_;
   const size_t row_, plane_;         // positions in a row and in a plane, border included
   std::vector<uint8_t> inputs_[4];   // [slot][h][w][channel]
@@ -111,8 +107,9 @@ class Scalar final : public Evaluator {
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_scalar(const Model& model, const Biases& biases, Shape shape, int slots) {
-  return std::make_unique<Scalar>(model, biases, shape, slots);
+std::unique_ptr<Evaluator> make_scalar(const Model& model, const Biases& biases, Shape shape, Order order,
+                                       int slots) {
+  return std::make_unique<Scalar>(model, biases, shape, order, slots);
 }
 
 }  // namespace pycodec::context

@@ -49,27 +49,30 @@ class SubstreamReader {
       : name_("context substream " + std::to_string(index)),
         escape_name_("the escapes of " + name_),
         lanes_(static_cast<int>(states.size() / 4)),
-        next_(words.data()),
-        end_(words.data() + words.size()),
+        cursor_{{}, words.data(), words.data() + words.size()},
         escapes_(escapes) {
     for (int lane = 0; lane < lanes_; ++lane) {
-      states_[lane] = load_u32(states.data() + 4 * lane);
-      if (states_[lane] < kLowerBound) fail("begins with an impossible state");
+      cursor_.states[lane] = load_u32(states.data() + 4 * lane);
+      if (cursor_.states[lane] < kLowerBound) fail("begins with an impossible state");
     }
   }
 
-  // The number in 0 .. 2^14 - 1 that lies in the next symbol's interval.
-  uint32_t peek(int lane) const { return states_[lane] & (kTotal - 1); }
-
-  void advance(Interval s, int lane) {
-    uint32_t x = rans::step_decode(states_[lane], s.packed(), kPrecision);
-    if (x < kLowerBound) {
-      if (next_ == end_) fail("ends before its symbols do");
-      x = x << 16 | load_u16(next_);
-      next_ += 2;
+  // What changes from symbol to symbol.
+  struct Cursor {
+    void advance(uint32_t& state, Interval s, const SubstreamReader& reader) {
+      state = rans::step_decode(state, s.packed(), kPrecision);
+      if (state < kLowerBound) {
+        if (next == end) reader.fail("ends before its symbols do");
+        state = state << 16 | load_u16(next);
+        next += 2;
+      }
     }
-    states_[lane] = x;
-  }
+
+    std::array<uint32_t, kMaxLanes> states{};
+    const uint8_t *next, *end;
+  };
+  const Cursor& cursor() const { return cursor_; }
+  void set_cursor(const Cursor& cursor) { cursor_ = cursor; }
 
   uint32_t escape() {
     const uint64_t v = escapes_.varint(escape_name_.c_str());
@@ -80,9 +83,9 @@ class SubstreamReader {
   // Everything must be used up and every state back where the encoder began.
   void finish() const {
     for (int lane = 0; lane < lanes_; ++lane) {
-      if (states_[lane] != kLowerBound) fail("does not end in the state it was begun with");
+      if (cursor_.states[lane] != kLowerBound) fail("does not end in the state it was begun with");
     }
-    if (next_ != end_ || escapes_.remaining() != 0) fail("holds more data than its symbols");
+    if (cursor_.next != cursor_.end || escapes_.remaining() != 0) fail("holds more data than its symbols");
   }
 
   [[noreturn]] void fail(const char* problem) const {
@@ -92,8 +95,7 @@ class SubstreamReader {
  private:
   std::string name_, escape_name_;
   int lanes_;
-  std::array<uint32_t, kMaxLanes> states_{};
-  const uint8_t *next_, *end_;
+  Cursor cursor_;
   ByteReader escapes_;
 };
 

@@ -1,41 +1,27 @@
-// The AVX2 backend: 8 lanes. Bytes are widened to 16 bits and multiplied in pairs, since the instruction that
-// multiplies bytes saturates.
+// Registers of 8 lanes, what AVX2 and AVX-512 have in common: all that layers.h asks of a register but dot,
+// differ and what belongs to them. In an anonymous namespace, so that each file has its own.
+#pragma once
+
 #include <immintrin.h>
 
-#include "context/wavefront.h"
+#include <cstdint>
 
 namespace pycodec::context {
 namespace {
 
-struct Vec {
+struct Ymm {
   using Type = __m256i;
-  static constexpr int kLanes = 8, kVectors = 1;
-  static constexpr int kHidden[] = {8, 4}, kOutputs[] = {6, 4, 2};
-
-  // Channels 0 and 2 of each element, and channels 1 and 3.
-  struct Source {
-    Type even, odd;
-  };
-  static Source source(const int32_t* p) {
-    const Type x = load(p), mask = set1(0x00ff00ff);
-    return {_mm256_and_si256(x, mask), _mm256_and_si256(_mm256_srli_epi32(x, 8), mask)};
-  }
-  static constexpr int kWeights = 2;
-  static void pack(const int8_t* bytes, int32_t* weights) {
-    for (int i = 0; i < 2; ++i) {
-      const int16_t pair[2] = {bytes[i], bytes[i + 2]};
-      std::memcpy(weights + i, pair, 4);
-    }
-  }
-  static Type dot(Type sum, const Source& x, const int32_t* w) {
-    const Type even = _mm256_madd_epi16(x.even, set1(w[0])), odd = _mm256_madd_epi16(x.odd, set1(w[1]));
-    return add(sum, add(even, odd));
-  }
+  static constexpr int kLanes = 8;
 
   static Type rescale(Type sum, Type multiplier) {
-    const Type even = _mm256_srli_epi64(_mm256_mul_epi32(sum, multiplier), 32);
+    const Type even = _mm256_mul_epi32(sum, multiplier);
     const Type odd = _mm256_mul_epi32(_mm256_srli_epi64(sum, 32), multiplier);
-    return _mm256_blend_epi32(even, odd, 0xAA);
+    return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+  }
+  static Type join(Type a, Type b, Type c, Type d) {
+    const Type bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    const __m128i transpose = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(transpose));
   }
 
   static Type load(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const Type*>(p)); }
@@ -48,9 +34,12 @@ struct Vec {
   static Type min(Type a, Type b) { return _mm256_min_epi32(a, b); }
   static Type max(Type a, Type b) { return _mm256_max_epi32(a, b); }
   static Type either(Type a, Type b) { return _mm256_or_si256(a, b); }
-  static Type low_byte(Type x) { return _mm256_and_si256(x, set1(255)); }
   static Type shift_left(Type x, int n) { return _mm256_sll_epi32(x, _mm_cvtsi32_si128(n)); }
   static Type shift_right(Type x, int n) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128(n)); }
+  template <int j>
+  static Type byte(Type x) {
+    return j == 3 ? _mm256_srli_epi32(x, 24) : _mm256_and_si256(_mm256_srli_epi32(x, 8 * j), set1(255));
+  }
   static Type bytes(const uint8_t* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }
@@ -68,12 +57,11 @@ struct Vec {
         _mm256_cvttpd_epi32(_mm256_div_pd(numerator, _mm256_cvtepi32_pd(_mm256_extracti128_si256(x, 1))));
     return _mm256_set_m128i(high, low);
   }
+  static uint32_t differ(const uint8_t* p, uint8_t code) {
+    const __m128i x = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return ~_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(static_cast<char>(code)))) & 0xff;
+  }
 };
 
 }  // namespace
-
-std::unique_ptr<Evaluator> make_avx2(const Model& model, const Biases& biases, Shape shape, int slots) {
-  return std::make_unique<Wavefront<Vec>>(model, biases, shape, slots);
-}
-
 }  // namespace pycodec::context

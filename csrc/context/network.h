@@ -1,0 +1,263 @@
+// The network on SIMD registers, for one or two widths of them.
+//
+// Activations lie as [slot][step][group of 4 channels][lane][4 bytes], so that for every tap the lanes of a
+// step are contiguous, four channels to a 32-bit element. A register's width of the layer's constant on both
+// sides stands for what lies outside the volume. Lanes computed beyond a step's last are overwritten by that
+// margin.
+//
+// Most symbols of most images are zero, and the network computes only where it sees anything else. Where all
+// inputs of a position are what they are in a volume at rest (every code that of layer 0's outside), so are
+// its outputs, to the bit. Three positions away from every border those depend on the plane alone, so a
+// volume of 7 x 7 holds them all. A set of lanes says, for each layer and step, which are not at rest.
+//
+// `Registers` has the types Wide and Narrow (see layers.h) and kBlock, how many hidden channels Wide computes
+// together.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "context/evaluator.h"
+#include "context/lane_set.h"
+#include "context/layers.h"
+
+namespace pycodec::context {
+
+template <class Registers>
+class Network final : public Evaluator {
+  using Wide = typename Registers::Wide;
+  using Narrow = typename Registers::Narrow;
+  static constexpr int kMargin = Wide::kLanes;
+  static constexpr int kRestSide = 7, kRestSize = kRestSide * kRestSide;
+
+ public:
+  Network(const Model& model, const Biases& biases, Shape shape, Order order, int slots, bool may_rest = true)
+      : Evaluator(shape, order),
+        model_(model),
+        shape_(shape),
+        slots_(slots),
+        groups_(model.width / 4),
+        rows_(steps().count() + 2 * steps().reach()),
+        row_((steps().max_lanes() + kMargin - 1) / kMargin * kMargin + 2 * kMargin),
+        words_((steps().max_lanes() + kWordLanes - 1) / kWordLanes + 2),
+        // Elsewhere the volume at rest costs more than it can save.
+        rests_(may_rest && shape.height >= kRestSide && shape.width >= kRestSide &&
+               shape.plane_size() >= 16 * kRestSize),
+        bias0_(biases.bias0) {
+    for (int i = 0; i < 3; ++i) layers_[i] = pack_layer<Wide>(model, i, {Registers::kBlock, 8, 4});
+    layers_[3] = pack_layer<Wide>(model, 3, {6, 4, 2});
+    padded_outputs_ = layers_[3].multipliers.size();
+    bias3_.assign(shape.planes * padded_outputs_, 0);
+    for (int d = 0; d < shape.planes; ++d) {
+      const int32_t* from = biases.bias3.data() + static_cast<size_t>(d) * model.outputs;
+      std::copy(from, from + model.outputs, bias3_.begin() + d * padded_outputs_);
+    }
+    codes_.assign((slots + 1) * rows_ * row_, model.constants[0]);
+    for (int i = 1; i < 4; ++i) {
+      activations_[i].assign((slots + 1) * rows_ * groups_ * row_, four(model.constants[i]));
+    }
+    if (rests_) {
+      for (auto& sets : awake_) sets.assign((slots + 1) * rows_ * words_, 0);
+      find_rest(biases);
+    } else {
+      everyone_.assign(words_, ~uint64_t{0});
+    }
+  }
+
+  void evaluate(int plane, int step, int32_t* values) override {
+    const int count = steps().lanes(step);
+    if (count == 0) return;
+    Taps taps;
+    for (int t = 0; t < 14; ++t) {
+      taps.row[t] = row_index(plane + kTapOffsets[t].d, steps().tap_step(step, kTapOffsets[t]));
+      taps.lane[t] = steps().tap_lane(step, kTapOffsets[t]);
+      const size_t lane0 = kMargin + taps.lane[t];
+      taps.codes[t] = taps.row[t] * row_ + lane0;
+      taps.activations[t] = taps.row[t] * groups_ * row_ + lane0;
+    }
+    for (int layer = 0; layer < 4; ++layer) {
+      const uint64_t* lanes = everyone_.data();
+      if (rests_) {
+        uint64_t* awake = set(layer + 1, taps.row[13]);
+        wake(layer, taps, awake);
+        if (!holds_all(awake, count)) fill_with_rest(layer, plane, step, taps.activations[13], values);
+        lanes = awake;
+      }
+      for (int i = next_lane(lanes, 0, count); i < count;) {
+        const int next = next_lane(lanes, i + Narrow::kLanes, count);
+        if (next >= std::min(count, i + Wide::kLanes)) {
+          compute<Narrow>(layer, plane, i, taps, values + i);
+          i = next;
+        } else {
+          compute<Wide>(layer, plane, i, taps, values + i);
+          i = next_lane(lanes, i + Wide::kLanes, count);
+        }
+      }
+      if (layer < 3) set_margins(layer + 1, taps.activations[13], count);
+    }
+  }
+
+  void store(int plane, int step, const uint8_t* codes) override {
+    const size_t index = row_index(plane, step);
+    uint8_t* row = codes_.data() + index * row_;
+    const int count = steps().lanes(step);
+    std::memset(row, model_.constants[0], kMargin);
+    std::memcpy(row + kMargin, codes, count);
+    std::memset(row + kMargin + count, model_.constants[0], kMargin);
+    if (!rests_) return;
+    uint64_t* awake = set(0, index);
+    std::fill(awake, awake + words_ - 2, 0);
+    for (int i = 0; i < count; i += Wide::kLanes) {
+      const uint64_t bits = Wide::differ(row + kMargin + i, model_.constants[0]);
+      awake[i / kWordLanes] |= bits << (i % kWordLanes);
+    }
+  }
+
+ private:
+  // Where a step's taps lie: index of the row, lane of lane 0, and its index in codes_ and activations_.
+  struct Taps {
+    size_t row[14];
+    int lane[14];
+    size_t codes[14], activations[14];
+  };
+
+  static int32_t four(uint8_t code) { return static_cast<int32_t>(code * 0x01010101u); }
+
+  // Rows before the first step and after the last are never written: they hold the constant, like plane -1.
+  size_t row_index(int plane, int step) const {
+    const size_t slot = plane < 0 ? slots_ : plane % slots_;
+    return slot * rows_ + step + steps().reach();
+  }
+
+  // Lanes of a row that are not at rest: codes (0), the activations before layers 1, 2, 3, values (4).
+  uint64_t* set(int layer, size_t row) { return awake_[layer].data() + row * words_ + 1; }
+
+  // Lanes that see one that is not at rest. (Layer 2 sees layer 0's output at its own position through
+  // layer 1.)
+  void wake(int layer, const Taps& taps, uint64_t* awake) {
+    const int words = static_cast<int>(words_) - 2;
+    std::fill(awake, awake + words, 0);
+    for (int t = 0; t < kTaps[layer]; ++t) {
+      const uint64_t* input = set(layer, taps.row[t]);
+      for (int i = 0; i < words; ++i) awake[i] |= shifted(input, i, taps.lane[t]);
+    }
+  }
+
+  // Channels o .. o + NO of a layer for the lanes of a register from lane i of the step.
+  template <class Vec>
+  void compute(int index, int plane, int i, const Taps& taps, int32_t* values) {
+    const Layer& layer = layers_[index];
+    const size_t own = taps.activations[13] + i;
+    if (index == 3) {
+      const Input in{activations_[3].data() + i, taps.activations, row_};
+      const int32_t* bias = bias3_.data() + plane * padded_outputs_;
+      for (const Block& b : layer.blocks) {
+        const auto run = b.size == 6   ? output_block<Vec, 6>
+                         : b.size == 4 ? output_block<Vec, 4>
+                                       : output_block<Vec, 2>;
+        run(layer, b, bias, in, values, stride());
+      }
+      finish_outputs<Vec>(model_, values, stride());
+      return;
+    }
+    alignas(64) int32_t quads[4 * Vec::kLanes];
+    const size_t none = 0;
+    Input in{activations_[index].data() + i, taps.activations, row_};
+    const int32_t* bias = index == 1 ? model_.bias1.data() : model_.bias2.data();
+    if (index == 0) {
+      gather_codes<Vec>(codes_.data() + i, taps.codes, quads);
+      in = {quads, &none, Vec::kLanes};
+      bias = bias0_.data() + static_cast<size_t>(plane) * model_.width;
+    }
+    const int32_t* skip = index == 2 ? activations_[1].data() + own : nullptr;
+    int32_t* out = activations_[index + 1].data() + own;
+    for (const Block& b : layer.blocks) {
+      const auto run = b.size == Registers::kBlock ? hidden_block<Vec, Registers::kBlock>
+                       : b.size == 8               ? hidden_block<Vec, 8>
+                                                   : hidden_block<Vec, 4>;
+      run(layer, b, bias, in, skip, model_.residual.data(), out, row_);
+    }
+  }
+
+  void set_margins(int layer, size_t own, int count) {
+    const auto constant = Wide::set1(four(model_.constants[layer]));
+    int32_t* row = activations_[layer].data() + own;
+    for (size_t g = 0; g < groups_; ++g, row += row_) {
+      Wide::store(row - kMargin, constant);
+      Wide::store(row + count, constant);
+    }
+  }
+
+  // What a layer gives in a volume at rest, by plane and place: [plane][place][channel], the channels being
+  // groups of 4 activations, or values.
+  void find_rest(const Biases& biases) {
+    Network small(model_, biases, {shape_.planes, kRestSide, kRestSide}, Order::kRows, 2, false);
+    std::vector<int32_t> values(small.stride() * padded_outputs_);
+    for (int d = 0; d < shape_.planes; ++d) {
+      for (int h = 0; h < kRestSide; ++h) {
+        small.evaluate(d, h, values.data());
+        const size_t row = small.row_index(d, h) * groups_ * small.row_ + kMargin;
+        for (int w = 0; w < kRestSide; ++w) {
+          for (int i = 1; i < 4; ++i) {
+            const int32_t* from = small.activations_[i].data() + row + w;
+            for (size_t g = 0; g < groups_; ++g) rest_[i - 1].push_back(from[g * small.row_]);
+          }
+          for (int o = 0; o < model_.outputs; ++o) rest_[3].push_back(values[o * small.stride() + w]);
+        }
+      }
+    }
+  }
+
+  // The index in 7 of a row or column that has the same borders in reach.
+  static int place(int at, int side) {
+    return at < kRestSide / 2 ? at : std::max(kRestSide / 2, at - side + kRestSide);
+  }
+
+  void fill_with_rest(int layer, int plane, int step, size_t own, int32_t* values) {
+    const int channels = layer == 3 ? model_.outputs : static_cast<int>(groups_);
+    const size_t stride = layer == 3 ? this->stride() : row_;
+    int32_t* out = layer == 3 ? values : activations_[layer + 1].data() + own;
+    const int32_t* rest = rest_[layer].data() + static_cast<size_t>(plane) * kRestSize * channels;
+    const auto at = [&](int lane) {
+      const int h = place(steps().row(step, lane), shape_.height);
+      return rest + (h * kRestSide + place(steps().column(step, lane), shape_.width)) * channels;
+    };
+    // Lanes first .. last - 1 lie in one place: rows rise and columns fall with the lane, or stay.
+    const int count = steps().lanes(step);
+    const int32_t* middle = at(count / 2);
+    int first = 0, last = count;
+    while (at(first) != middle) ++first;
+    while (at(last - 1) != middle) --last;
+    for (int c = 0; c < channels; ++c) {
+      const auto x = Wide::set1(middle[c]);
+      for (int i = first; i < last; i += Wide::kLanes) Wide::store(out + c * stride + i, x);
+    }
+    const auto fill_border = [&](int lane, int end) {
+      for (; lane < end; ++lane) {
+        const int32_t* from = at(lane);
+        for (int c = 0; c < channels; ++c) out[c * stride + lane] = from[c];
+      }
+    };
+    fill_border(0, first);
+    fill_border(last, count);
+  }
+
+  const Model& model_;
+  const Shape shape_;
+  const int slots_;
+  const size_t groups_;
+  const size_t rows_, row_, words_;  // rows of a slot, elements of a row, words of a row's set
+  const bool rests_;
+  const Span<const int32_t> bias0_;
+  size_t padded_outputs_;
+  std::vector<int32_t> bias3_;  // [plane][padded_outputs_]
+  Layer layers_[4];
+  std::vector<uint8_t> codes_;           // [slot][step][row]
+  std::vector<int32_t> activations_[4];  // [slot][step][group][row]; input of layers 1, 2, 3
+  std::vector<uint64_t> awake_[5];       // [slot][step][1 + set + 1], empty words around the set
+  std::vector<uint64_t> everyone_;       // a set of all lanes, if there is no rest
+  std::vector<int32_t> rest_[4];         // of each layer, see find_rest
+};
+
+}  // namespace pycodec::context
