@@ -24,13 +24,12 @@ inline bool holds_all(const uint64_t* set, int count) {
   return count == 0 || ~*set << (kWordLanes - count) == 0;
 }
 
-// Word `index` of the set {lane : lane + offset in set}, for an offset of -1, 0 or 1. The words before and
-// after `set` count as part of it.
-inline uint64_t shifted(const uint64_t* set, int index, int offset) {
-  const uint64_t word = set[index];
-  if (offset > 0) return word >> 1 | set[index + 1] << (kWordLanes - 1);
-  if (offset < 0) return word << 1 | set[index - 1] >> (kWordLanes - 1);
-  return word;
+// The word of the set {lane : lane + offset in the set} in the place of *word, for an offset of -1, 0 or 1; the
+// words before and after *word count.
+inline uint64_t shifted(const uint64_t* word, int offset) {
+  word += offset >> 1;
+  const int bits = offset & (kWordLanes - 1);
+  return word[0] >> bits | word[1] << 1 << (kWordLanes - 1 - bits);
 }
 
 }  // namespace pycodec::context

@@ -9,8 +9,8 @@
 //   join(a, b, c, d)            the four clamped to 0 .. 255, as the bytes of each element, a lowest
 //   byte<j>(x), bytes(p)        byte j of each element, and kLanes bytes widened
 //   differ(p, code)             bit set of the kLanes bytes at p that are not `code`
-//   load, store, set1, zero, add, sub, mul, min, max, either, shift_left, shift_right (logical),
-//   choose_equal, gather        as their names say
+//   load, store, set1, zero, add, sub, mul, min, max, either, choose_equal, gather,
+//   shift_left<n>, shift_right<n>     as their names say; shifts are logical
 //   reciprocal                  floor of 2^29 / x
 #pragma once
 
@@ -161,13 +161,14 @@ __attribute__((noinline)) void output_block(const Layer& layer, const Block& blo
 // The codes under layer 0's 13 taps, four taps to an element: quads[group of 4 taps][lane].
 template <class Vec>
 void gather_codes(const uint8_t* codes, const size_t* offsets, int32_t* quads) {
-  for (int g = 0; g < 4; ++g, quads += Vec::kLanes, offsets += 4) {
-    auto packed = Vec::bytes(codes + offsets[0]);
-    for (int j = 1; g < 3 && j < 4; ++j) {
-      packed = Vec::either(packed, Vec::shift_left(Vec::bytes(codes + offsets[j]), 8 * j));
-    }
-    Vec::store(quads, packed);
+  for (int g = 0; g < 3; ++g, quads += Vec::kLanes, offsets += 4) {
+    const auto low = Vec::either(Vec::bytes(codes + offsets[0]),
+                                 Vec::template shift_left<8>(Vec::bytes(codes + offsets[1])));
+    const auto high = Vec::either(Vec::bytes(codes + offsets[2]),
+                                  Vec::template shift_left<8>(Vec::bytes(codes + offsets[3])));
+    Vec::store(quads, Vec::either(low, Vec::template shift_left<16>(high)));
   }
+  Vec::store(quads, Vec::bytes(codes + offsets[0]));
 }
 
 // Rescaled outputs of kLanes lanes to tables: rules 4 and 5, or the clamps of the parametric head.
@@ -198,7 +199,7 @@ void finish_outputs(const Model& model, int32_t* values, size_t stride) {
   const Type reciprocal = Vec::reciprocal(sum);
   Type rest = Vec::set1(kTotal);
   for (int i = 0; i < outputs; ++i) {
-    e[i] = Vec::max(Vec::shift_right(Vec::mul(e[i], reciprocal), kReciprocalBits), Vec::set1(1));
+    e[i] = Vec::max(Vec::template shift_right<kReciprocalBits>(Vec::mul(e[i], reciprocal)), Vec::set1(1));
     rest = Vec::sub(rest, e[i]);
   }
   for (int i = 0; i < outputs; ++i) {

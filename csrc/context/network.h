@@ -1,9 +1,8 @@
 // The network on SIMD registers, for one or two widths of them.
 //
 // Activations lie as [slot][step][group of 4 channels][lane][4 bytes], so that for every tap the lanes of a
-// step are contiguous, four channels to a 32-bit element. A register's width of the layer's constant on both
-// sides stands for what lies outside the volume. Lanes computed beyond a step's last are overwritten by that
-// margin.
+// step are contiguous, four channels to a 32-bit element. The layer's constant on both sides stands for what
+// lies outside the volume; a register's width of room there lets whole registers be loaded and stored.
 //
 // Most symbols of most images are zero, and the network computes only where it sees anything else. Where all
 // inputs of a position are what they are in a volume at rest (every code that of layer 0's outside), so are
@@ -69,9 +68,11 @@ class Network final : public Evaluator {
     const int count = steps().lanes(step);
     if (count == 0) return;
     Taps taps;
+    const size_t rows[2] = {row_index(plane - 1, step), row_index(plane, step)};
     for (int t = 0; t < 14; ++t) {
-      taps.row[t] = row_index(plane + kTapOffsets[t].d, steps().tap_step(step, kTapOffsets[t]));
-      taps.lane[t] = steps().tap_lane(step, kTapOffsets[t]);
+      const Tap tap = kTapOffsets[t];
+      taps.row[t] = rows[tap.d + 1] + (steps().tap_step(step, tap) - step);
+      taps.lane[t] = steps().tap_lane(step, tap);
       const size_t lane0 = kMargin + taps.lane[t];
       taps.codes[t] = taps.row[t] * row_ + lane0;
       taps.activations[t] = taps.row[t] * groups_ * row_ + lane0;
@@ -79,10 +80,8 @@ class Network final : public Evaluator {
     for (int layer = 0; layer < 4; ++layer) {
       const uint64_t* lanes = everyone_.data();
       if (rests_) {
-        uint64_t* awake = set(layer + 1, taps.row[13]);
-        wake(layer, taps, awake);
-        if (!holds_all(awake, count)) fill_with_rest(layer, plane, step, taps.activations[13], values);
-        lanes = awake;
+        lanes = wake(layer, taps, count);
+        if (!holds_all(lanes, count)) fill_with_rest(layer, plane, step, taps.activations[13], values);
       }
       for (int i = next_lane(lanes, 0, count); i < count;) {
         const int next = next_lane(lanes, i + Narrow::kLanes, count);
@@ -94,22 +93,20 @@ class Network final : public Evaluator {
           i = next_lane(lanes, i + Wide::kLanes, count);
         }
       }
-      if (layer < 3) set_margins(layer + 1, taps.activations[13], count);
+      if (layer < 3) set_margin(layer + 1, taps.activations[13] + count);
     }
   }
 
   void store(int plane, int step, const uint8_t* codes) override {
     const size_t index = row_index(plane, step);
-    uint8_t* row = codes_.data() + index * row_;
+    uint8_t* row = codes_.data() + index * row_ + kMargin;
     const int count = steps().lanes(step);
-    std::memset(row, model_.constants[0], kMargin);
-    std::memcpy(row + kMargin, codes, count);
-    std::memset(row + kMargin + count, model_.constants[0], kMargin);
+    std::copy(codes, codes + count, row);
     if (!rests_) return;
     uint64_t* awake = set(0, index);
     std::fill(awake, awake + words_ - 2, 0);
     for (int i = 0; i < count; i += Wide::kLanes) {
-      const uint64_t bits = Wide::differ(row + kMargin + i, model_.constants[0]);
+      const uint64_t bits = Wide::differ(row + i, model_.constants[0]);
       awake[i / kWordLanes] |= bits << (i % kWordLanes);
     }
   }
@@ -133,18 +130,25 @@ class Network final : public Evaluator {
   // Lanes of a row that are not at rest: codes (0), the activations before layers 1, 2, 3, values (4).
   uint64_t* set(int layer, size_t row) { return awake_[layer].data() + row * words_ + 1; }
 
-  // Lanes that see one that is not at rest. (Layer 2 sees layer 0's output at its own position through
-  // layer 1.)
-  void wake(int layer, const Taps& taps, uint64_t* awake) {
+  // Finds the lanes of a layer's output that see one that is not at rest. (Layer 2 sees layer 0's output at its
+  // own position through layer 1.)
+  const uint64_t* wake(int layer, const Taps& taps, int count) {
+    uint64_t* awake = set(layer + 1, taps.row[13]);
+    const uint64_t* own = set(layer, taps.row[13]);
     const int words = static_cast<int>(words_) - 2;
-    std::fill(awake, awake + words, 0);
-    for (int t = 0; t < kTaps[layer]; ++t) {
-      const uint64_t* input = set(layer, taps.row[t]);
-      for (int i = 0; i < words; ++i) awake[i] |= shifted(input, i, taps.lane[t]);
+    if (layer > 0 && holds_all(own, count)) {
+      std::copy_n(own, words, awake);
+      return awake;
     }
+    for (int i = 0; i < words; ++i) {
+      uint64_t seen = 0;
+      for (int t = 0; t < kTaps[layer]; ++t) seen |= shifted(set(layer, taps.row[t]) + i, taps.lane[t]);
+      awake[i] = seen;
+    }
+    return awake;
   }
 
-  // Channels o .. o + NO of a layer for the lanes of a register from lane i of the step.
+  // A layer for the lanes of a register from lane i of the step.
   template <class Vec>
   void compute(int index, int plane, int i, const Taps& taps, int32_t* values) {
     const Layer& layer = layers_[index];
@@ -180,13 +184,10 @@ class Network final : public Evaluator {
     }
   }
 
-  void set_margins(int layer, size_t own, int count) {
-    const auto constant = Wide::set1(four(model_.constants[layer]));
-    int32_t* row = activations_[layer].data() + own;
-    for (size_t g = 0; g < groups_; ++g, row += row_) {
-      Wide::store(row - kMargin, constant);
-      Wide::store(row + count, constant);
-    }
+  // The constant behind the last lane. (What is computed beyond it is never seen.)
+  void set_margin(int layer, size_t at) {
+    const int32_t constant = four(model_.constants[layer]);
+    for (size_t g = 0; g < groups_; ++g) activations_[layer][at + g * row_] = constant;
   }
 
   // What a layer gives in a volume at rest, by plane and place: [plane][place][channel], the channels being

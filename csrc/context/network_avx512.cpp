@@ -51,8 +51,14 @@ struct Vec16 : Bytes4 {
   static Type min(Type a, Type b) { return _mm512_min_epi32(a, b); }
   static Type max(Type a, Type b) { return _mm512_max_epi32(a, b); }
   static Type either(Type a, Type b) { return _mm512_or_si512(a, b); }
-  static Type shift_left(Type x, int n) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(n)); }
-  static Type shift_right(Type x, int n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128(n)); }
+  template <int n>
+  static Type shift_left(Type x) {
+    return _mm512_slli_epi32(x, n);
+  }
+  template <int n>
+  static Type shift_right(Type x) {
+    return _mm512_srli_epi32(x, n);
+  }
   template <int j>
   static Type byte(Type x) {
     return j == 3 ? _mm512_srli_epi32(x, 24) : _mm512_and_si512(_mm512_srli_epi32(x, 8 * j), set1(255));

@@ -34,8 +34,14 @@ struct Ymm {
   static Type min(Type a, Type b) { return _mm256_min_epi32(a, b); }
   static Type max(Type a, Type b) { return _mm256_max_epi32(a, b); }
   static Type either(Type a, Type b) { return _mm256_or_si256(a, b); }
-  static Type shift_left(Type x, int n) { return _mm256_sll_epi32(x, _mm_cvtsi32_si128(n)); }
-  static Type shift_right(Type x, int n) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128(n)); }
+  template <int n>
+  static Type shift_left(Type x) {
+    return _mm256_slli_epi32(x, n);
+  }
+  template <int n>
+  static Type shift_right(Type x) {
+    return _mm256_srli_epi32(x, n);
+  }
   template <int j>
   static Type byte(Type x) {
     return j == 3 ? _mm256_srli_epi32(x, 24) : _mm256_and_si256(_mm256_srli_epi32(x, 8 * j), set1(255));
