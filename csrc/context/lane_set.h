@@ -24,12 +24,9 @@ inline bool holds_all(const uint64_t* set, int count) {
   return count == 0 || ~*set << (kWordLanes - count) == 0;
 }
 
-// The word of the set {lane : lane + offset in the set} in the place of *word, for an offset of -1, 0 or 1; the
-// words before and after *word count.
-inline uint64_t shifted(const uint64_t* word, int offset) {
-  word += offset >> 1;
-  const int bits = offset & (kWordLanes - 1);
-  return word[0] >> bits | word[1] << 1 << (kWordLanes - 1 - bits);
+// 64 lanes from lane `shift` of the word on.
+inline uint64_t word_at(const uint64_t* word, int shift) {
+  return word[0] >> shift | word[1] << 1 << (kWordLanes - 1 - shift);
 }
 
 }  // namespace pycodec::context

@@ -1,6 +1,6 @@
 // The network on SIMD registers, for one or two widths of them.
 //
-// Activations lie as [slot][step][group of 4 channels][lane][4 bytes], so that for every tap the lanes of a
+// Activations lie as [plane][step][group of 4 channels][lane][4 bytes], so that for every tap the lanes of a
 // step are contiguous, four channels to a 32-bit element. The layer's constant on both sides stands for what
 // lies outside the volume; a register's width of room there lets whole registers be loaded and stored.
 //
@@ -37,7 +37,7 @@ class Network final : public Evaluator {
         shape_(shape),
         slots_(slots),
         groups_(model.width / 4),
-        rows_(steps().count() + 2 * steps().reach()),
+        rows_(1 + static_cast<size_t>(slots) * steps().count()),
         row_((steps().max_lanes() + kMargin - 1) / kMargin * kMargin + 2 * kMargin),
         words_((steps().max_lanes() + kWordLanes - 1) / kWordLanes + 2),
         // Elsewhere the volume at rest costs more than it can save.
@@ -52,12 +52,12 @@ class Network final : public Evaluator {
       const int32_t* from = biases.bias3.data() + static_cast<size_t>(d) * model.outputs;
       std::copy(from, from + model.outputs, bias3_.begin() + d * padded_outputs_);
     }
-    codes_.assign((slots + 1) * rows_ * row_, model.constants[0]);
+    codes_.assign(rows_ * row_, model.constants[0]);
     for (int i = 1; i < 4; ++i) {
-      activations_[i].assign((slots + 1) * rows_ * groups_ * row_, four(model.constants[i]));
+      activations_[i].assign(rows_ * groups_ * row_, four(model.constants[i]));
     }
     if (rests_) {
-      for (auto& sets : awake_) sets.assign((slots + 1) * rows_ * words_, 0);
+      for (auto& sets : awake_) sets.assign(rows_ * words_, 0);
       find_rest(biases);
     } else {
       everyone_.assign(words_, ~uint64_t{0});
@@ -68,14 +68,16 @@ class Network final : public Evaluator {
     const int count = steps().lanes(step);
     if (count == 0) return;
     Taps taps;
-    const size_t rows[2] = {row_index(plane - 1, step), row_index(plane, step)};
+    const size_t first_rows[2] = {first_row_of(plane - 1), first_row_of(plane)};
     for (int t = 0; t < 14; ++t) {
       const Tap tap = kTapOffsets[t];
-      taps.row[t] = rows[tap.d + 1] + (steps().tap_step(step, tap) - step);
-      taps.lane[t] = steps().tap_lane(step, tap);
-      const size_t lane0 = kMargin + taps.lane[t];
-      taps.codes[t] = taps.row[t] * row_ + lane0;
-      taps.activations[t] = taps.row[t] * groups_ * row_ + lane0;
+      const int tap_step = steps().tap_step(step, tap), lane = steps().tap_lane(step, tap);
+      const bool outside = (tap.d < 0 && plane == 0) || tap_step < 0 || tap_step >= steps().count();
+      const size_t row = outside ? kOutside : first_rows[tap.d + 1] + tap_step;
+      taps.codes[t] = row * row_ + kMargin + lane;
+      taps.activations[t] = row * groups_ * row_ + kMargin + lane;
+      taps.sets[t] = row * words_ + (lane < 0 ? 0 : 1);
+      taps.shifts[t] = lane & (kWordLanes - 1);
     }
     for (int layer = 0; layer < 4; ++layer) {
       const uint64_t* lanes = everyone_.data();
@@ -98,12 +100,12 @@ class Network final : public Evaluator {
   }
 
   void store(int plane, int step, const uint8_t* codes) override {
-    const size_t index = row_index(plane, step);
+    const size_t index = first_row_of(plane) + step;
     uint8_t* row = codes_.data() + index * row_ + kMargin;
     const int count = steps().lanes(step);
     std::copy(codes, codes + count, row);
     if (!rests_) return;
-    uint64_t* awake = set(0, index);
+    uint64_t* awake = awake_[0].data() + index * words_ + 1;
     std::fill(awake, awake + words_ - 2, 0);
     for (int i = 0; i < count; i += Wide::kLanes) {
       const uint64_t bits = Wide::differ(row + i, model_.constants[0]);
@@ -112,37 +114,32 @@ class Network final : public Evaluator {
   }
 
  private:
-  // Where a step's taps lie: index of the row, lane of lane 0, and its index in codes_ and activations_.
+  // Where the taps of a step's lane 0 lie: in codes_, in activations_, and in awake_ the word and the bit.
   struct Taps {
-    size_t row[14];
-    int lane[14];
-    size_t codes[14], activations[14];
+    size_t codes[14], activations[14], sets[14];
+    int shifts[14];
   };
 
   static int32_t four(uint8_t code) { return static_cast<int32_t>(code * 0x01010101u); }
 
-  // Rows before the first step and after the last are never written: they hold the constant, like plane -1.
-  size_t row_index(int plane, int step) const {
-    const size_t slot = plane < 0 ? slots_ : plane % slots_;
-    return slot * rows_ + step + steps().reach();
-  }
-
-  // Lanes of a row that are not at rest: codes (0), the activations before layers 1, 2, 3, values (4).
-  uint64_t* set(int layer, size_t row) { return awake_[layer].data() + row * words_ + 1; }
+  // Row 0 is never written: it holds the constants of what is outside the volume.
+  static constexpr size_t kOutside = 0;
+  size_t first_row_of(int plane) const { return 1 + static_cast<size_t>(plane % slots_) * steps().count(); }
 
   // Finds the lanes of a layer's output that see one that is not at rest. (Layer 2 sees layer 0's output at its
   // own position through layer 1.)
   const uint64_t* wake(int layer, const Taps& taps, int count) {
-    uint64_t* awake = set(layer + 1, taps.row[13]);
-    const uint64_t* own = set(layer, taps.row[13]);
-    const int words = static_cast<int>(words_) - 2;
+    const uint64_t* input = awake_[layer].data();
+    const uint64_t* own = input + taps.sets[13];
+    uint64_t* awake = awake_[layer + 1].data() + taps.sets[13];
+    const size_t words = words_ - 2;
     if (layer > 0 && holds_all(own, count)) {
       std::copy_n(own, words, awake);
       return awake;
     }
-    for (int i = 0; i < words; ++i) {
+    for (size_t i = 0; i < words; ++i) {
       uint64_t seen = 0;
-      for (int t = 0; t < kTaps[layer]; ++t) seen |= shifted(set(layer, taps.row[t]) + i, taps.lane[t]);
+      for (int t = 0; t < kTaps[layer]; ++t) seen |= word_at(input + taps.sets[t] + i, taps.shifts[t]);
       awake[i] = seen;
     }
     return awake;
@@ -198,7 +195,7 @@ class Network final : public Evaluator {
     for (int d = 0; d < shape_.planes; ++d) {
       for (int h = 0; h < kRestSide; ++h) {
         small.evaluate(d, h, values.data());
-        const size_t row = small.row_index(d, h) * groups_ * small.row_ + kMargin;
+        const size_t row = (small.first_row_of(d) + h) * groups_ * small.row_ + kMargin;
         for (int w = 0; w < kRestSide; ++w) {
           for (int i = 1; i < 4; ++i) {
             const int32_t* from = small.activations_[i].data() + row + w;
@@ -248,15 +245,16 @@ class Network final : public Evaluator {
   const Shape shape_;
   const int slots_;
   const size_t groups_;
-  const size_t rows_, row_, words_;  // rows of a slot, elements of a row, words of a row's set
+  const size_t rows_, row_, words_;  // rows of all slots, elements of a row, words of a row's set
   const bool rests_;
   const Span<const int32_t> bias0_;
   size_t padded_outputs_;
   std::vector<int32_t> bias3_;  // [plane][padded_outputs_]
   Layer layers_[4];
-  std::vector<uint8_t> codes_;           // [slot][step][row]
-  std::vector<int32_t> activations_[4];  // [slot][step][group][row]; input of layers 1, 2, 3
-  std::vector<uint64_t> awake_[5];       // [slot][step][1 + set + 1], empty words around the set
+  std::vector<uint8_t> codes_;           // [row][lane]
+  std::vector<int32_t> activations_[4];  // [row][group][lane]; input of layers 1, 2, 3
+  // Lanes that are not at rest: codes, the activations before layers 1, 2, 3, values.
+  std::vector<uint64_t> awake_[5];       // [row][word], the first and the last empty
   std::vector<uint64_t> everyone_;       // a set of all lanes, if there is no rest
   std::vector<int32_t> rest_[4];         // of each layer, see find_rest
 };

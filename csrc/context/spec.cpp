@@ -71,7 +71,7 @@ void Model::prepare() {
       require(sum <= kTotal, "the frequencies of a table must sum to 16384");
     }
     require(sum == kTotal, "the frequencies of a table must sum to 16384");
-    starts.push_back(static_cast<uint16_t>(sum));
+    starts.insert(starts.end(), kStartsPadding, static_cast<uint16_t>(sum));
   }
 }
 

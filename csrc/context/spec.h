@@ -11,6 +11,7 @@
 
 namespace pycodec::context {
 
+constexpr int kStartsPadding = 16;  // so many starts of a table may be looked at together
 constexpr std::array<int, 4> kTaps = {13, 14, 14, 14};
 
 enum class Head { kCategorical, kParametric };
@@ -36,7 +37,8 @@ struct Model {
   std::vector<uint8_t> table_radius;       // parametric: [64 * 16]
   std::vector<int16_t> table_frequencies;  // parametric: 2 * radius + 2 per table
 
-  // Made by prepare(): for table i, starts[offsets[i]] = 0, then the running sums up to 2^14.
+  // Made by prepare(): for table i, starts[offsets[i]] = 0, then the running sums up to 2^14, which is there
+  // kStartsPadding times.
   std::vector<uint16_t> starts;
   std::vector<uint32_t> offsets;
 

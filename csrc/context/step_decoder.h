@@ -1,6 +1,8 @@
 // Reads the symbols of a step from a substream, given their tables.
 #pragma once
 
+#include <algorithm>
+
 #include "context/spec.h"
 #include "context/substream.h"
 
@@ -40,20 +42,20 @@ class StepDecoder {
     in.set_cursor(cursor);
   }
 
-  // All classes are compared: where they are about as likely, that is quicker than guessing when to stop.
+  // All classes are compared: where several are likely, that is quicker than guessing when to stop.
   int32_t categorical(const int32_t* frequencies, uint32_t& x, SubstreamReader::Cursor& cursor,
                       SubstreamReader& in) const {
     const uint32_t target = x & (kTotal - 1);
-    uint32_t start = 0, end = 0;
+    uint32_t start = 0, end = kTotal, sum = 0;  // of the symbol; of the classes so far
     int32_t y = 0;
     for (int o = 0; o + 1 < model_.outputs; ++o) {
-      end += frequencies[o * stride_];
-      const bool beyond = target >= end;
+      sum += frequencies[o * stride_];
+      const bool beyond = target >= sum;
       y += beyond;
-      start = beyond ? end : start;
+      start = beyond ? sum : start;
+      end = std::min(end, beyond ? kTotal : sum);
     }
-    const auto frequency = static_cast<uint16_t>(frequencies[y * stride_]);
-    cursor.advance(x, {static_cast<uint16_t>(start), frequency}, in);
+    cursor.advance(x, {static_cast<uint16_t>(start), static_cast<uint16_t>(end - start)}, in);
     return y;
   }
 
@@ -61,17 +63,31 @@ class StepDecoder {
                      SubstreamReader& in) const {
     const Logistic table(tables_, values[0], values[stride_]);
     const uint32_t target = x & (kTotal - 1);
-    if (target < table.starts[1]) {  // by far the most frequent
+    // A likely class is guessed, others are looked for.
+    if (table.starts[1] > kTotal / 4 * 3 && target < table.starts[1]) {
       cursor.advance(x, {0, table.starts[1]}, in);
       return table.base;
     }
-    int index = 1;
-    while (target >= table.starts[index + 1]) ++index;  // ends: the last start is 2^14
+    const int index = class_at(table.starts, target);
     cursor.advance(x, table.interval(index), in);
     if (index < table.escape_class()) return table.symbol_of_class(index);
     const int32_t y = table.symbol_of_escape(in.escape());
     if (!is_symbol(y)) in.fail("holds a symbol out of range");
     return y;
+  }
+
+  // The class whose interval holds `target`. Compilers make a few vector instructions of the inner loop.
+  static int class_at(const uint16_t* starts, uint32_t target) {
+    int index = 0;
+    int8_t below;
+    do {
+      below = 0;
+      for (int i = 1; i <= kStartsPadding; ++i) {
+        below += static_cast<int16_t>(starts[index + i]) <= static_cast<int16_t>(target);
+      }
+      index += below;
+    } while (below == kStartsPadding);
+    return index;
   }
 
   const Model& model_;
