@@ -85,15 +85,16 @@ Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<c
   const LogisticTables logistic = logistic_tables(model);
   // By plane: 1 + what escapes, for every symbol of the planes where any does.
   std::vector<std::vector<uint32_t>> escapes(shape.planes);
-  evaluate_rows(model, biases, shape, symbols, options, [&](int plane, int row, const int32_t* values, size_t stride) {
+  evaluate_rows(model, biases, shape, symbols, options, [&](int plane, int row, int32_t* values, size_t stride) {
     const size_t first = plane * shape.plane_size() + static_cast<size_t>(row) * shape.width;
     const int32_t* own = symbols.data() + first;
     Interval* out = coded.intervals.data() + first;
+    if (model.head == Head::kCategorical) {
+      frequencies_to_starts(values, stride, model.outputs, shape.width);
+      for (int i = 0; i < shape.width; ++i) out[i] = categorical_interval(values + i, stride, own[i]);
+      return;
+    }
     for (int i = 0; i < shape.width; ++i) {
-      if (model.head == Head::kCategorical) {
-        out[i] = Categorical{values + i, stride}.interval(own[i]);
-        continue;
-      }
       const Logistic table(logistic, values[i], values[stride + i]);
       uint32_t escape = 0;
       const int index = table.class_of(own[i], escape);
@@ -142,16 +143,17 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
   const int substreams = layout.substreams(), lanes = layout.lanes();
 
   const Steps steps(shape, Order::kWavefront);
-  std::vector<SubstreamWriter> writers(substreams);
+  std::vector<SubstreamWriter> writers;
+  for (int s = 0; s < substreams; ++s) {
+    const size_t planes = (shape.planes - 1 - s) / substreams + 1;
+    writers.emplace_back(planes * shape.plane_size(), lanes);
+  }
   parallel_for(substreams, options.threads, [&](size_t s) {
     const int last = static_cast<int>(s) + (shape.planes - 1 - static_cast<int>(s)) / substreams * substreams;
     for (int plane = last; plane >= 0; plane -= substreams) {
       const Interval* own = coded.intervals.data() + plane * shape.plane_size();
       for (int t = steps.count() - 1; t >= 0; --t) {
-        const Interval* first = own + steps.start(t);
-        for (int i = steps.lanes(t) - 1; i >= 0; --i) {
-          writers[s].put(first[i * steps.distance()], i & (lanes - 1));
-        }
+        writers[s].put(own + steps.start(t), steps.distance(), steps.lanes(t));
       }
     }
   });
@@ -165,7 +167,7 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
   ByteWriter out;
   out.append(stream_head(layout, sizes));
   for (int s = 0; s < substreams; ++s) {
-    writers[s].append_to(out, lanes);
+    writers[s].append_to(out);
     for (int d = s; d < shape.planes; d += substreams) out.append(coded.escapes[d].bytes());
   }
   return std::move(out.bytes());

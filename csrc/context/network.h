@@ -187,11 +187,23 @@ class Network final : public Evaluator {
     for (size_t g = 0; g < groups_; ++g) activations_[layer][at + g * row_] = constant;
   }
 
-  // What a layer gives in a volume at rest, by plane and place: [plane][place][channel], the channels being
+  // The index in 7 of a row or column that has the same borders in reach.
+  static int side_index(int at, int side) {
+    return at < kRestSide / 2 ? at : std::max(kRestSide / 2, at - side + kRestSide);
+  }
+
+  // Places in the volume at rest, by step: that of lanes first .. last - 1, and from `others` on those of the
+  // other lanes. (Rows rise and columns fall with the lane, or stay, so one place is one run of lanes.)
+  struct Places {
+    int first, last, middle;
+    size_t others;
+  };
+
+  // What each layer gives in a volume at rest, by plane and place: [plane][place][channel], the channels being
   // groups of 4 activations, or values.
   void find_rest(const Biases& biases) {
     Network small(model_, biases, {shape_.planes, kRestSide, kRestSide}, Order::kRows, 2, false);
-    std::vector<int32_t> values(small.stride() * padded_outputs_);
+    std::vector<int32_t> values(small.stride() * (padded_outputs_ + 1));
     for (int d = 0; d < shape_.planes; ++d) {
       for (int h = 0; h < kRestSide; ++h) {
         small.evaluate(d, h, values.data());
@@ -205,11 +217,18 @@ class Network final : public Evaluator {
         }
       }
     }
-  }
-
-  // The index in 7 of a row or column that has the same borders in reach.
-  static int place(int at, int side) {
-    return at < kRestSide / 2 ? at : std::max(kRestSide / 2, at - side + kRestSide);
+    for (int t = 0; t < steps().count(); ++t) {
+      const int count = steps().lanes(t);
+      const auto place = [&](int lane) {
+        return side_index(steps().row(t, lane), shape_.height) * kRestSide +
+               side_index(steps().column(t, lane), shape_.width);
+      };
+      Places places{0, count, place(count / 2), other_places_.size()};
+      while (place(places.first) != places.middle) other_places_.push_back(place(places.first++));
+      while (place(places.last - 1) != places.middle) --places.last;
+      for (int i = places.last; i < count; ++i) other_places_.push_back(place(i));
+      places_.push_back(places);
+    }
   }
 
   void fill_with_rest(int layer, int plane, int step, size_t own, int32_t* values) {
@@ -217,28 +236,18 @@ class Network final : public Evaluator {
     const size_t stride = layer == 3 ? this->stride() : row_;
     int32_t* out = layer == 3 ? values : activations_[layer + 1].data() + own;
     const int32_t* rest = rest_[layer].data() + static_cast<size_t>(plane) * kRestSize * channels;
-    const auto at = [&](int lane) {
-      const int h = place(steps().row(step, lane), shape_.height);
-      return rest + (h * kRestSide + place(steps().column(step, lane), shape_.width)) * channels;
-    };
-    // Lanes first .. last - 1 lie in one place: rows rise and columns fall with the lane, or stay.
-    const int count = steps().lanes(step);
-    const int32_t* middle = at(count / 2);
-    int first = 0, last = count;
-    while (at(first) != middle) ++first;
-    while (at(last - 1) != middle) --last;
+    const Places& places = places_[step];
+    const int32_t* middle = rest + places.middle * channels;
     for (int c = 0; c < channels; ++c) {
       const auto x = Wide::set1(middle[c]);
-      for (int i = first; i < last; i += Wide::kLanes) Wide::store(out + c * stride + i, x);
+      for (int i = places.first; i < places.last; i += Wide::kLanes) Wide::store(out + c * stride + i, x);
     }
-    const auto fill_border = [&](int lane, int end) {
-      for (; lane < end; ++lane) {
-        const int32_t* from = at(lane);
-        for (int c = 0; c < channels; ++c) out[c * stride + lane] = from[c];
-      }
-    };
-    fill_border(0, first);
-    fill_border(last, count);
+    const int16_t* place = other_places_.data() + places.others;
+    const int count = steps().lanes(step);
+    for (int i = places.first > 0 ? 0 : places.last; i < count; i = i + 1 == places.first ? places.last : i + 1) {
+      const int32_t* from = rest + *place++ * channels;
+      for (int c = 0; c < channels; ++c) out[c * stride + i] = from[c];
+    }
   }
 
   const Model& model_;
@@ -256,7 +265,10 @@ class Network final : public Evaluator {
   // Lanes that are not at rest: codes, the activations before layers 1, 2, 3, values.
   std::vector<uint64_t> awake_[5];       // [row][word], the first and the last empty
   std::vector<uint64_t> everyone_;       // a set of all lanes, if there is no rest
-  std::vector<int32_t> rest_[4];         // of each layer, see find_rest
+  // See find_rest.
+  std::vector<int32_t> rest_[4];
+  std::vector<Places> places_;
+  std::vector<int16_t> other_places_;
 };
 
 }  // namespace pycodec::context

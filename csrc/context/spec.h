@@ -58,6 +58,23 @@ struct Biases {
 inline uint8_t input_code(const Model& m, int32_t symbol) {
   return m.input_map[m.head == Head::kCategorical ? symbol : parametric_entry(symbol)];
 }
+// The frequencies of `count` symbols, rows of classes `stride` apart, to starts of the classes, and 2^14 in one
+// row more.
+inline void frequencies_to_starts(int32_t* values, size_t stride, int outputs, int count) {
+  int32_t* sum = values + outputs * stride;
+  std::fill(sum, sum + count, 0);
+  for (int o = 0; o < outputs; ++o, values += stride) {
+    for (int i = 0; i < count; ++i) {
+      const int32_t frequency = values[i];
+      values[i] = sum[i];
+      sum[i] += frequency;
+    }
+  }
+}
+inline Interval categorical_interval(const int32_t* starts, size_t stride, int32_t symbol) {
+  const int32_t start = starts[symbol * stride], end = starts[(symbol + 1) * stride];
+  return {static_cast<uint16_t>(start), static_cast<uint16_t>(end - start)};
+}
 inline LogisticTables logistic_tables(const Model& m) {
   return {m.table_radius.data(), m.offsets.data(), m.starts.data()};
 }

@@ -15,8 +15,9 @@ class StepDecoder {
       : model_(model), tables_(logistic_tables(model)), stride_(stride), distance_(distance), lanes_(lanes) {}
 
   // Symbols to out[i * distance], their input codes to codes[i]. Throws CorruptStream.
-  void operator()(const int32_t* values, int count, SubstreamReader& in, int32_t* out, uint8_t* codes) const {
+  void operator()(int32_t* values, int count, SubstreamReader& in, int32_t* out, uint8_t* codes) const {
     const bool categorical = model_.head == Head::kCategorical;
+    if (categorical) frequencies_to_starts(values, stride_, model_.outputs, count);
     if (lanes_ == 1) {
       categorical ? run<Head::kCategorical, true>(values, count, in, out, codes)
                   : run<Head::kParametric, true>(values, count, in, out, codes);
@@ -43,19 +44,12 @@ class StepDecoder {
   }
 
   // All classes are compared: where several are likely, that is quicker than guessing when to stop.
-  int32_t categorical(const int32_t* frequencies, uint32_t& x, SubstreamReader::Cursor& cursor,
+  int32_t categorical(const int32_t* starts, uint32_t& x, SubstreamReader::Cursor& cursor,
                       SubstreamReader& in) const {
-    const uint32_t target = x & (kTotal - 1);
-    uint32_t start = 0, end = kTotal, sum = 0;  // of the symbol; of the classes so far
+    const auto target = static_cast<int32_t>(x & (kTotal - 1));
     int32_t y = 0;
-    for (int o = 0; o + 1 < model_.outputs; ++o) {
-      sum += frequencies[o * stride_];
-      const bool beyond = target >= sum;
-      y += beyond;
-      start = beyond ? sum : start;
-      end = std::min(end, beyond ? kTotal : sum);
-    }
-    cursor.advance(x, {static_cast<uint16_t>(start), static_cast<uint16_t>(end - start)}, in);
+    for (int o = 1; o < model_.outputs; ++o) y += target >= starts[o * stride_];
+    cursor.advance(x, categorical_interval(starts, stride_, y), in);
     return y;
   }
 
@@ -63,8 +57,8 @@ class StepDecoder {
                      SubstreamReader& in) const {
     const Logistic table(tables_, values[0], values[stride_]);
     const uint32_t target = x & (kTotal - 1);
-    // A likely class is guessed, others are looked for.
-    if (table.starts[1] > kTotal / 4 * 3 && target < table.starts[1]) {
+    // The most likely class is guessed where it is worth it, others are looked for.
+    if (table.starts[1] > kTotal / 2 && target < table.starts[1]) {
       cursor.advance(x, {0, table.starts[1]}, in);
       return table.base;
     }

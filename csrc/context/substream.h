@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,27 +20,46 @@ using rans::kLowerBound;
 // States and words of one substream, filled from its last symbol to its first.
 class SubstreamWriter {
  public:
-  SubstreamWriter() { states_.fill(kLowerBound); }
-
-  void put(Interval s, int lane) {
-    uint32_t x = states_[lane];
-    if (rans::step_emits(x, s.frequency, kPrecision)) {
-      words_.push_back(static_cast<uint16_t>(x));
-      x >>= 16;
-    }
-    states_[lane] = rans::step_encode(x, s.packed(), kPrecision);
+  // Room for so many symbols, each of which gives at most one word.
+  SubstreamWriter(size_t symbols, int lanes)
+      : lanes_(lanes), words_(new uint16_t[symbols]), end_(words_.get() + symbols), first_(end_) {
+    states_.fill(kLowerBound);
   }
 
-  size_t words() const { return words_.size(); }
+  // A step's intervals, `distance` apart.
+  void put(const Interval* step, ptrdiff_t distance, int count) {
+    if (lanes_ == 1) {
+      uint32_t x = states_[0];  // in a register
+      while (--count >= 0) x = put(step[count * distance], x);
+      states_[0] = x;
+    } else {
+      while (--count >= 0) {
+        uint32_t& x = states_[count & (lanes_ - 1)];
+        x = put(step[count * distance], x);
+      }
+    }
+  }
 
-  void append_to(ByteWriter& out, int lanes) const {
-    for (int lane = 0; lane < lanes; ++lane) out.u32(states_[lane]);
-    for (auto word = words_.rbegin(); word != words_.rend(); ++word) out.u16(*word);
+  size_t words() const { return static_cast<size_t>(end_ - first_); }
+
+  void append_to(ByteWriter& out) const {
+    for (int lane = 0; lane < lanes_; ++lane) out.u32(states_[lane]);
+    for (const uint16_t* word = first_; word != end_; ++word) out.u16(*word);
   }
 
  private:
+  uint32_t put(Interval s, uint32_t x) {
+    if (rans::step_emits(x, s.frequency, kPrecision)) {
+      *--first_ = static_cast<uint16_t>(x);
+      x >>= 16;
+    }
+    return rans::step_encode(x, s.packed(), kPrecision);
+  }
+
+  int lanes_;
   std::array<uint32_t, kMaxLanes> states_;
-  std::vector<uint16_t> words_;
+  std::unique_ptr<uint16_t[]> words_;
+  uint16_t *end_, *first_;
 };
 
 // Reads a substream of the given parts; every shortage throws CorruptStream.
