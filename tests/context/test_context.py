@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from seeded import seeded_arrays, seeded_model, seeded_symbols
+from seeded import Generator, seeded_arrays, seeded_model, seeded_symbols
 
 from pycodec.coding import context_reference as reference
 from pycodec.coding.context import MAX_SYMBOL, ContextModel
@@ -58,6 +58,52 @@ def test_backend_equals_reference(head, shape, simd):
         assert data == stream
     if symbols.size <= 1000:
         np.testing.assert_array_equal(reference.decode(model, stream, shape, STEP), symbols)
+
+
+def draw(g: Generator, *choices):
+    return choices[g() % len(choices)]
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_draw(seed):
+    """Networks, volumes, threads and SIMD levels at random: the same tables, bytes and symbols as the reference."""
+    g = Generator(seed)
+    head = draw(g, *HEADS)
+    k, outputs = draw(g, 4, 8, 12, 24, 36, 64), draw(g, 2, 3, 6, 11, 32)
+    side = lambda: draw(g, 1, 2, 3, 7, 16, 17, 31, 33)  # noqa: E731
+    shape = (draw(g, 1, 2, 3, 9), side(), side())
+    model = seeded_model(head, seed=seed, k=k, outputs=outputs, qualities=draw(g, 1, 3), planes=shape[0])
+    symbols = seeded_symbols(head, shape, seed, outputs)
+    biases = model.biases(STEP, shape[0])
+    expected, stream = reference.tables(model, symbols, STEP), reference.encode(model, symbols, STEP)
+    for simd in native().simd_available():
+        values, data = on_backend(model, symbols, simd, draw(g, 1, 2, 3, 5))
+        np.testing.assert_array_equal(values, expected)
+        assert data == stream
+        out = np.full(shape, -1, np.int32)
+        native().context_decode(model._native, stream, out, *biases, draw(g, 1, 2, 4), simd)
+        np.testing.assert_array_equal(out, symbols)
+
+
+@pytest.mark.parametrize("simd", native().simd_available())
+@pytest.mark.parametrize("density", [0, 1, 6, 60])
+@pytest.mark.parametrize("shape", [(5, 28, 28), (3, 9, 130), (3, 120, 7), (4, 41, 70)], ids=str)
+@pytest.mark.parametrize("head", HEADS)
+def test_volumes_at_rest(head, shape, density, simd):
+    """Mostly symbols that look like the outside, for which backends skip work, and few others anywhere."""
+    arrays = seeded_arrays(head, k=12, planes=shape[0])
+    rest = 0 if head == "parametric" else 2
+    arrays["constants"][0] = arrays["input_map"][rest + (128 if head == "parametric" else 0)]
+    model = ContextModel(arrays, head)
+    symbols = np.full(shape, rest, np.int32)
+    g = Generator(density)
+    corners = [(d, h, w) for d in (0, shape[0] - 1) for h in (0, shape[1] - 1) for w in (0, shape[2] - 1)]
+    for i in range(density):
+        at = corners[i % len(corners)] if i % 3 == 0 else tuple(g() % n for n in shape)
+        symbols[at] = draw(g, 0, 1, 3, 5)
+    values, data = on_backend(model, symbols, simd, 1 + density % 4)
+    np.testing.assert_array_equal(values, reference.tables(model, symbols))
+    assert data == reference.encode(model, symbols)
 
 
 @pytest.mark.parametrize("simd", native().simd_available())
