@@ -1,4 +1,5 @@
-// Launching kernels: what the CUDA runtime answers as an error of ours, and a body that runs once for every warp. For .cu files.
+// Launching kernels: what the CUDA runtime answers as an error of ours, and a body that runs once for every
+// warp. For .cu files.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -26,9 +27,11 @@ inline cudaStream_t stream_of(const Queue& queue) {
 }
 
 constexpr int kWarpsPerBlock = 4;  // one for each scheduler of a multiprocessor
+// That a multiprocessor should hold: leaves 128 registers a thread, and keeps the compiler from saving more.
+constexpr int kBlocksAtOnce = 4;
 
 template <class Body>
-__global__ void __launch_bounds__(kWarpsPerBlock* kWarpLanes)
+__global__ void __launch_bounds__(kWarpsPerBlock* kWarpLanes, kBlocksAtOnce)
     run_warps(const __grid_constant__ Body body, uint64_t count) {
   const uint64_t index =
       static_cast<uint64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / static_cast<unsigned>(kWarpLanes);
