@@ -24,7 +24,7 @@ inline cudaStream_t stream_of(const Queue& queue) {
 constexpr int kWarpsPerBlock = 4;  // one for each scheduler of a multiprocessor
 
 template <class Body>
-__global__ void __launch_bounds__(kWarpsPerBlock* kWarpLanes)
+__global__ void __launch_bounds__(kWarpsPerBlock* kWarpLanes, 1)
     run_warps(const __grid_constant__ Body body, uint64_t count) {
   const uint64_t index =
       static_cast<uint64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / static_cast<unsigned>(kWarpLanes);
