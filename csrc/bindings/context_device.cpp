@@ -137,14 +137,14 @@ py::tuple records(const Volume& shape, const Array<uint8_t>& data) {
   return py::make_tuple(Array<uint8_t>(size, bytes), std::make_pair(layout.log_substreams, layout.log_lanes));
 }
 
-size_t near_bytes(const py::object& queue, const ctx::Model& model, const Volume& shape) {
-  return ctx::near_bytes(model_of(model, 0), shape_of(shape), queue_of(queue));
+size_t far_bytes(const py::object& queue, const ctx::Model& model, const Volume& shape) {
+  return ctx::far_bytes(model_of(model, 0), shape_of(shape), queue_of(queue));
 }
 
 void decode(const py::object& queue, const ctx::Model& model, uint64_t flat, const Volume& shape,
             const std::pair<int, int>& layout, const std::array<uint64_t, 2>& biases, uint64_t data,
             uint64_t substreams, uint64_t carries, uint64_t next_plane, uint64_t progress, uint64_t faults,
-            uint64_t exchanged_codes, uint64_t exchanged, uint64_t near_memory, uint64_t symbols) {
+            uint64_t exchanged_codes, uint64_t exchanged, uint64_t far_memory, uint64_t symbols) {
   const ctx::DecodeJob job{shape_of(shape),
                            layout_of(layout),
                            {at_address<const int32_t>(biases[0]), at_address<const int32_t>(biases[1])},
@@ -156,7 +156,7 @@ void decode(const py::object& queue, const ctx::Model& model, uint64_t flat, con
                            at_address<ctx::PlaneFault>(faults),
                            at_address<uint8_t>(exchanged_codes),
                            at_address<uint32_t>(exchanged),
-                           at_address<uint8_t>(near_memory),
+                           at_address<uint8_t>(far_memory),
                            at_address<int32_t>(symbols)};
   const ctx::DeviceModel device_model = model_of(model, flat);
   const pycodec::Queue where = queue_of(queue);
@@ -183,7 +183,7 @@ void bind_context_device(py::module_& m) {
   m.def("device_context_escapes", &put_escapes);
   m.def("device_context_pieces", &pieces, "The stream's head, and the pieces of what follows it.");
   m.def("device_context_records", &records, "The substreams of a stream whose layout is right.");
-  m.def("device_context_near_bytes", &near_bytes);
+  m.def("device_context_far_bytes", &far_bytes);
   m.def("device_context_decode", &decode);
   m.def("device_context_check", &check, "Raises what the first fault of a plane means.");
 }

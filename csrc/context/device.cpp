@@ -52,13 +52,18 @@ Right weights_of_lane(const Model& model, int layer, int tap, int chunk, int til
   return right;
 }
 
-// Runs body(block, memory) in so many threads, as a GPU runs blocks.
+// Runs body(block, memory, partials) in so many threads, as a GPU runs blocks.
 void run_blocks_on_host(const DecodePlanes& body, int blocks) {
+  const size_t far = far_bytes(body.layout, body.placement);
   std::vector<std::thread> threads;
   for (int i = 0; i < blocks; ++i) {
-    threads.emplace_back([&] {
-      std::vector<Sums> memory((body.layout.bytes + body.model.weight_bytes) / sizeof(Sums) + 1);
-      body(HostBlock(kPlaneWarps), reinterpret_cast<uint8_t*>(memory.data()));
+    threads.emplace_back([&body, far_memory = body.job.far_memory + i * far] {
+      std::vector<Sums> near(near_bytes(body.layout, body.model, body.placement) / sizeof(Sums));
+      uint8_t* memory = reinterpret_cast<uint8_t*>(near.data());
+      if (body.placement == Placement::kNothing) memory = far_memory;
+      Sums* partials = reinterpret_cast<Sums*>(
+          body.placement == Placement::kAllButPartials ? far_memory : memory + body.layout.partials);
+      body(HostBlock(kPlaneWarps), memory, partials);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -162,8 +167,8 @@ std::vector<SubstreamRecord> substream_records(Shape shape, Bytes data, StreamLa
 
 namespace {
 
-// Of one block; on the host a small multiprocessor's, so that tests meet both sides of the choice.
-size_t own_memory(const Queue& queue) {
+// Of one block; on the host little, so that tests meet every placement.
+size_t shared_memory_of(const Queue& queue) {
   if (queue.on_host()) return 48 * 1024;
 #if PYCODEC_BUILD_CUDA
   return shared_memory(queue);
@@ -174,14 +179,14 @@ size_t own_memory(const Queue& queue) {
 
 }  // namespace
 
-size_t near_bytes(const DeviceModel& model, Shape shape, const Queue& queue) {
+size_t far_bytes(const DeviceModel& model, Shape shape, const Queue& queue) {
   const NearLayout layout(shape, model);
-  return queue.on_host() || layout.bytes <= own_memory(queue) ? 0 : layout.bytes;
+  return far_bytes(layout, choose_placement(layout, model, shared_memory_of(queue)));
 }
 
 void decode_planes(const DecodeJob& job, const DeviceModel& model, const Queue& queue) {
   const NearLayout layout(job.shape, model);
-  const DecodePlanes body{job, model, layout, layout.bytes + model.weight_bytes <= own_memory(queue)};
+  const DecodePlanes body{job, model, layout, choose_placement(layout, model, shared_memory_of(queue))};
   // No more planes than substreams can be at work: each waits for the one before in its substream.
   const int blocks = job.layout.substreams();
   if (queue.on_host()) return run_blocks_on_host(body, blocks);

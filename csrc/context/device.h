@@ -140,11 +140,11 @@ struct DecodeJob {
   PlaneFault* faults;        // [planes]
   uint8_t* exchanged_codes;  // [slots][plane symbols], slots being one more than the substreams
   uint32_t* exchanged;       // [3][slots][plane symbols][width / 4]
-  uint8_t* near_memory;      // [substreams][near_bytes], where it does not fit the multiprocessor's own
+  uint8_t* far_memory;       // [substreams][far_bytes]
   int32_t* symbols;
 };
-// Bytes of near_memory that one block needs; 0 where a multiprocessor's own suffices.
-size_t near_bytes(const DeviceModel& model, Shape shape, const Queue& queue);
+// Bytes of the device's memory that one block needs where a multiprocessor's own does not suffice.
+size_t far_bytes(const DeviceModel& model, Shape shape, const Queue& queue);
 void decode_planes(const DecodeJob& job, const DeviceModel& model, const Queue& queue);
 
 // Throws what the faults of the planes mean.

@@ -1,5 +1,5 @@
 // What a block keeps close while it decodes planes: the activations its next steps can see, and the step at
-// work. In shared memory where that is large enough.
+// work. In shared memory, as far as that suffices.
 #pragma once
 
 #include <cstddef>
@@ -33,11 +33,6 @@ struct NearLayout {
         groups(model.width / 4) {
     const size_t rows = stride;
     size_t sums = 0;
-    for (int layer = 1; layer < 4; ++layer) {
-      first_partial[layer] = sums;
-      sums += static_cast<size_t>(row_tiles) * model.layers[layer].tiles * kWarpLanes;
-    }
-    take(partials, sums * sizeof(Sums));
     take(taps, 2 * 14 * sizeof(TapRow));
     take(hidden, 3 * kSlots * groups * rows * sizeof(uint32_t));
     take(outputs, model.outputs * rows * sizeof(int32_t));
@@ -46,11 +41,15 @@ struct NearLayout {
     take(classes, rows * sizeof(uint16_t));
     take(codes, kSlots * rows);
     take(plane, sizeof(uint32_t));
+    for (int layer = 1; layer < 4; ++layer) {
+      first_partial[layer] = sums;
+      sums += static_cast<size_t>(row_tiles) * model.layers[layer].tiles * kWarpLanes;
+    }
+    take(partials, sums * sizeof(Sums));
   }
 
   int row_tiles = 0, stride = 0, groups = 0;
   // Offsets in bytes.
-  size_t partials = 0;  // Sums of a step's taps but the centre: [layers 1 to 3][row tile][tile][lane]
   size_t taps = 0;      // TapRow [even and odd steps][14]
   size_t hidden = 0;    // uint32 [3 layers][slot][group of 4 channels][row]
   size_t outputs = 0;   // int32 [output][row]
@@ -59,6 +58,7 @@ struct NearLayout {
   size_t classes = 0;   // uint16 [row]
   size_t codes = 0;     // uint8 [slot][row]
   size_t plane = 0;     // uint32
+  size_t partials = 0;  // Sums of a step's taps but the centre: [layers 1 to 3][row tile][tile][lane]
   size_t bytes = 0;     // of all
   size_t first_partial[4] = {};  // Sums before each layer's
 
@@ -68,5 +68,32 @@ struct NearLayout {
     bytes += (size + 15) / 16 * 16;
   }
 };
+
+// What lies in shared memory: all and the weights too, all, all but the partial sums, or nothing.
+enum class Placement { kWithWeights, kAll, kAllButPartials, kNothing };
+
+inline size_t near_bytes(const NearLayout& layout, const DeviceModel& model, Placement placement) {
+  switch (placement) {
+    case Placement::kWithWeights:
+      return layout.bytes + model.weight_bytes;
+    case Placement::kAll:
+      return layout.bytes;
+    case Placement::kAllButPartials:
+      return layout.partials;
+    default:
+      return 0;
+  }
+}
+inline Placement choose_placement(const NearLayout& layout, const DeviceModel& model, size_t shared_memory) {
+  for (const Placement p : {Placement::kWithWeights, Placement::kAll, Placement::kAllButPartials}) {
+    if (near_bytes(layout, model, p) <= shared_memory) return p;
+  }
+  return Placement::kNothing;
+}
+// Bytes of the rest for each block.
+inline size_t far_bytes(const NearLayout& layout, Placement placement) {
+  if (placement == Placement::kAllButPartials) return layout.bytes - layout.partials;
+  return placement == Placement::kNothing ? layout.bytes : 0;
+}
 
 }  // namespace pycodec::context

@@ -24,13 +24,14 @@ template <class Block>
 class PlaneDecoder {
  public:
   PYCODEC_KERNEL PlaneDecoder(const Block& block, const DecodeJob& job, const DeviceModel& model,
-                              const NearLayout& layout, const Right* weights, uint8_t* memory, int plane)
+                              const NearLayout& layout, const Right* weights, Sums* partials, uint8_t* memory,
+                              int plane)
       : block_(block),
         job_(job),
         model_(model),
         layout_(layout),
         weights_(weights),
-        partials_(reinterpret_cast<Sums*>(memory + layout.partials)),
+        partials_(partials),
         taps_(reinterpret_cast<TapRow*>(memory + layout.taps)),
         hidden_(reinterpret_cast<uint32_t*>(memory + layout.hidden)),
         outputs_(reinterpret_cast<int32_t*>(memory + layout.outputs)),
@@ -522,18 +523,18 @@ class PlaneDecoder {
   int plane_, steps_;
 };
 
-// A block that decodes planes for as long as there are any. Its memory holds the layout's bytes, and behind
-// them the weights where they fit too.
+// A block that decodes planes for as long as there are any. Its memory holds the layout's bytes, but for the
+// partial sums if those lie elsewhere, and behind them the weights where they fit too.
 struct DecodePlanes {
   DecodeJob job;
   DeviceModel model;
   NearLayout layout;
-  bool copies_weights;
+  Placement placement;
 
   template <class Block>
-  PYCODEC_KERNEL void operator()(const Block& block, uint8_t* memory) const {
+  PYCODEC_KERNEL void operator()(const Block& block, uint8_t* memory, Sums* partials) const {
     const Right* weights = model.weights;
-    if (copies_weights) {
+    if (placement == Placement::kWithWeights) {
       Right* near = reinterpret_cast<Right*>(memory + layout.bytes);
       block.for_each(model.weight_bytes / sizeof(Right), [&](size_t i) { near[i] = model.weights[i]; });
       weights = near;
@@ -544,7 +545,7 @@ struct DecodePlanes {
       block.sync();
       const int mine = static_cast<int>(plane);  // it is written again after many a sync
       if (mine >= job.shape.planes) return;
-      PlaneDecoder<Block>(block, job, model, layout, weights, memory, mine).run();
+      PlaneDecoder<Block>(block, job, model, layout, weights, partials, memory, mine).run();
     }
   }
 };

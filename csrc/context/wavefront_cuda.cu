@@ -7,15 +7,31 @@ namespace {
 
 constexpr int kThreads = kPlaneWarps * kWarpLanes;
 
-// With everything in shared memory.
+extern __shared__ uint4 shared[];
+
 __global__ void __launch_bounds__(kThreads, 1) decode_planes_near(const __grid_constant__ DecodePlanes body) {
-  extern __shared__ uint4 shared[];
-  body(DeviceBlock(), reinterpret_cast<uint8_t*>(shared));
+  uint8_t* memory = reinterpret_cast<uint8_t*>(shared);
+  body(DeviceBlock(), memory, reinterpret_cast<Sums*>(memory + body.layout.partials));
 }
 
-// With everything in the device's memory, which the caches keep close.
-__global__ void __launch_bounds__(kThreads, 1) decode_planes_far(const __grid_constant__ DecodePlanes body) {
-  body(DeviceBlock(), body.job.near_memory + blockIdx.x * body.layout.bytes);
+// The rest lies in the device's memory, which the caches keep close.
+__global__ void __launch_bounds__(kThreads, 1)
+    decode_planes_far_partials(const __grid_constant__ DecodePlanes body, size_t bytes) {
+  body(DeviceBlock(), reinterpret_cast<uint8_t*>(shared),
+       reinterpret_cast<Sums*>(body.job.far_memory + blockIdx.x * bytes));
+}
+
+__global__ void __launch_bounds__(kThreads, 1)
+    decode_planes_far(const __grid_constant__ DecodePlanes body, size_t bytes) {
+  uint8_t* memory = body.job.far_memory + blockIdx.x * bytes;
+  body(DeviceBlock(), memory, reinterpret_cast<Sums*>(memory + body.layout.partials));
+}
+
+template <class Kernel>
+void reserve(Kernel kernel, size_t bytes) {
+  check_cuda(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+      "reserving shared memory");
 }
 
 }  // namespace
@@ -30,14 +46,16 @@ size_t shared_memory(const Queue& queue) {
 void launch(const DecodePlanes& body, uint64_t blocks, const Queue& queue) {
   const cudaStream_t stream = stream_of(queue);
   const unsigned grid = static_cast<unsigned>(blocks);
-  if (body.layout.bytes > shared_memory(queue)) {
-    decode_planes_far<<<grid, kThreads, 0, stream>>>(body);
+  const size_t near = near_bytes(body.layout, body.model, body.placement);
+  const size_t far = far_bytes(body.layout, body.placement);
+  if (body.placement == Placement::kNothing) {
+    decode_planes_far<<<grid, kThreads, 0, stream>>>(body, far);
+  } else if (body.placement == Placement::kAllButPartials) {
+    reserve(decode_planes_far_partials, near);
+    decode_planes_far_partials<<<grid, kThreads, near, stream>>>(body, far);
   } else {
-    const size_t bytes = body.layout.bytes + (body.copies_weights ? body.model.weight_bytes : 0);
-    check_cuda(cudaFuncSetAttribute(decode_planes_near, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(bytes)),
-               "reserving shared memory");
-    decode_planes_near<<<grid, kThreads, bytes, stream>>>(body);
+    reserve(decode_planes_near, near);
+    decode_planes_near<<<grid, kThreads, near, stream>>>(body);
   }
   check_cuda(cudaGetLastError(), "decoding planes");
 }

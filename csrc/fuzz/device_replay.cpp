@@ -98,9 +98,10 @@ void run_warps_as_threads(const DecodePlanes& body, int blocks, int warps) {
       std::vector<Sums> memory((body.layout.bytes + body.model.weight_bytes) / sizeof(Sums) + 1);
       Barrier all(warps), others(warps - 1);
       std::vector<std::thread> team;
+      uint8_t* near = reinterpret_cast<uint8_t*>(memory.data());
+      Sums* partials = reinterpret_cast<Sums*>(near + body.layout.partials);
       for (int w = 0; w < warps; ++w) {
-        team.emplace_back(
-            [&, w] { body(ThreadBlock(w, warps, all, others), reinterpret_cast<uint8_t*>(memory.data())); });
+        team.emplace_back([&, w] { body(ThreadBlock(w, warps, all, others), near, partials); });
       }
       for (std::thread& t : team) t.join();
     });
@@ -144,16 +145,17 @@ std::vector<int32_t> decode_there(const Case& c, const std::vector<uint8_t>& dat
   std::vector<PlaneFault> faults(c.shape.planes);
   std::vector<uint8_t> codes(slots * positions);
   std::vector<int32_t> symbols(c.shape.size());
+  std::vector<uint8_t> far(layout.substreams() * far_bytes(model, c.shape, {}));
   uint32_t next_plane = 0;
   const DecodeJob job{c.shape,       layout,          {c.bias0.data(), c.bias3.data()},
                       exact.data(),  records.data(),  carries.data(),
                       &next_plane,   progress.data(), faults.data(),
-                      codes.data(),  hidden.data(),   nullptr,
+                      codes.data(),  hidden.data(),   far.data(),
                       symbols.data()};
   if (how == How::kLoops) {
     decode_planes(job, model, {});
   } else {
-    const DecodePlanes body{job, model, NearLayout(c.shape, model), true};
+    const DecodePlanes body{job, model, NearLayout(c.shape, model), Placement::kWithWeights};
     run_warps_as_threads(body, how == How::kOneBlock ? 1 : layout.substreams(), 4);
   }
   check_faults(layout, faults);

@@ -110,8 +110,8 @@ def decode(
         faults = room(planes, torch.int32, where)
         codes = room(slots * positions, torch.uint8, where)
         hidden = room(3 * slots * positions * (model.width // 4), torch.int32, where)
-        near = native().device_context_near_bytes(queue, model.native, tuple(shape))
-        near_memory = room((slots - 1) * near, torch.uint8, where)
+        far = native().device_context_far_bytes(queue, model.native, tuple(shape))
+        far_memory = room((slots - 1) * far, torch.uint8, where)
         native().device_context_decode(
             queue,
             model.native,
@@ -127,7 +127,7 @@ def decode(
             address(faults),
             address(codes),
             address(hidden),
-            address(near_memory),
+            address(far_memory),
             address(symbols),
         )
         native().device_context_check(layout, faults.cpu().numpy().view(np.uint32))
