@@ -25,22 +25,27 @@ struct Vec {
   }
   static Type dot_narrow(Type sum, Type codes, Type weights) { return dot(sum, codes, weights); }
 
-  static constexpr bool kHasFloats = true;
-  using Float = __m256;
-  static Float load(const float* p) { return _mm256_loadu_ps(p); }
-  static void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
-  static Float to_float(const int32_t* p) {
-    return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const Type*>(p)));
-  }
-  static Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
-  static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
-  static void store_clamped(int16_t* p, Float x, float low, float high) {
-    // vmaxps answers its second operand for what is no number.
-    x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(low)), _mm256_set1_ps(high));
-    const Type codes = _mm256_cvtps_epi32(x);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
-                     _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
-  }
+  struct Floats {
+    static constexpr bool kMasked = false;
+
+    explicit Floats(size_t) {}
+
+    using Float = __m256;
+    static Float load(const float* p) { return _mm256_loadu_ps(p); }
+    static void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
+    static Float to_float(const int32_t* p) {
+      return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const Type*>(p)));
+    }
+    static Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+    static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
+    static void store_clamped(int16_t* p, Float x, float low, float high) {
+      // vmaxps answers its second operand for what is no number.
+      x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(low)), _mm256_set1_ps(high));
+      const Type codes = _mm256_cvtps_epi32(x);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                       _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
+    }
+  };
 };
 
 }  // namespace

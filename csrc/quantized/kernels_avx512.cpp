@@ -29,26 +29,34 @@ struct Vec {
     return _mm512_dpbusd_epi32(sum, codes, weights);
   }
 
-  static constexpr bool kHasFloats = true;
-  using Float = __m512;
-  static Float load(const float* p) { return _mm512_loadu_ps(p); }
-  static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
-  static Float to_float(const int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
-  static Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
-  static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
-  static Type clamped(Float x, float low, float high) {
-    x = _mm512_max_ps(x, _mm512_set1_ps(low));  // the second operand for what is no number
-    x = _mm512_min_ps(x, _mm512_set1_ps(high));
-    return _mm512_cvtps_epi32(x);
-  }
-  static void store_clamped(int16_t* p, Float x, float low, float high) {
-    const __m256i codes = _mm512_cvtepi32_epi16(clamped(x, low, high));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), codes);
-  }
-  static void store_clamped(uint8_t* p, Float x, float low, float high) {
-    const __m128i codes = _mm512_cvtepi32_epi8(clamped(x, low, high));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), codes);
-  }
+  class Floats {
+   public:
+    using Float = __m512;
+    static constexpr bool kMasked = true;
+
+    explicit Floats(size_t lanes) : mask_(static_cast<__mmask16>((1u << lanes) - 1)) {}
+
+    Float load(const float* p) const { return _mm512_maskz_loadu_ps(mask_, p); }
+    void store(float* p, Float v) const { _mm512_mask_storeu_ps(p, mask_, v); }
+    Float to_float(const int32_t* p) const { return _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(mask_, p)); }
+    Float multiply(Float a, Float b) const { return _mm512_mul_ps(a, b); }
+    Float add(Float a, Float b) const { return _mm512_add_ps(a, b); }
+    void store_clamped(int16_t* p, Float x, float low, float high) const {
+      _mm256_mask_storeu_epi16(p, mask_, _mm512_cvtepi32_epi16(clamped(x, low, high)));
+    }
+    void store_clamped(uint8_t* p, Float x, float low, float high) const {
+      _mm_mask_storeu_epi8(p, mask_, _mm512_cvtepi32_epi8(clamped(x, low, high)));
+    }
+
+   private:
+    static Type clamped(Float x, float low, float high) {
+      x = _mm512_max_ps(x, _mm512_set1_ps(low));  // the second operand for what is no number
+      x = _mm512_min_ps(x, _mm512_set1_ps(high));
+      return _mm512_cvtps_epi32(x);
+    }
+
+    __mmask16 mask_;
+  };
 };
 
 }  // namespace

@@ -61,7 +61,7 @@ struct Lanes {
 struct Vec : Lanes {
   using Narrow = int16_t;
   static constexpr int kLanes = 4;
-  static constexpr bool kHasFloats = false;
+  using Floats = void;
   static Type dot_narrow(const Type& sum, const Type& codes, const Type& weights) {
     return dot(sum, codes, weights);
   }

@@ -12,7 +12,7 @@
 namespace pycodec::quantized {
 namespace {
 
-constexpr size_t kChunk = 112;  // positions
+constexpr size_t kChunk = 126;  // positions: whole tiles of 14 and of 9
 constexpr ptrdiff_t kHere[] = {0};
 constexpr int kNarrowLimit = 255;
 

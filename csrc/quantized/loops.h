@@ -1,8 +1,9 @@
 // The loops of kernels.h for one vector type. `Vec` has kLanes lanes of 32 bits, kRows[v] positions that are
 // summed in registers for v vectors of outputs, load, store, zero, broadcast of 32 bits, and two dot products
-// that add to a lane: `dot` of two int16, `dot_narrow` of codes of type Narrow; and, if
-// kHasFloats, what One has on vectors of floats. Each SIMD level has a Vec in its anonymous namespace, so
-// that no code compiled for one is linked into another.
+// that add to a lane: `dot` of two int16, `dot_narrow` of codes of type Narrow. `Vec::Floats`, if it is not
+// void, is made for a number of lanes and does to them what `One` does to an element; without kMasked it
+// takes whole vectors only. Each SIMD level has a Vec in its anonymous namespace, so that no code compiled
+// for one is linked into another.
 //
 // Floats: every multiplication, addition and conversion is rounded by itself, as IEEE 754 says (csrc/ is
 // compiled without contraction), which makes each result the same on every machine.
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "quantized/kernels.h"
 
@@ -87,22 +89,25 @@ struct Loops {
     }
   }
 
-  // Calls step(vector, i) for whole vectors of n elements, then step(one, i) for each that is left: the same
-  // operations on `Vec` and on `One`.
+  // Calls step(floats, i) for n elements: whole vectors, then the rest, as part of one or one by one.
   template <class Step>
   static void for_elements(size_t n, const Step& step) {
+    using Floats = typename Vec::Floats;
     size_t i = 0;
-    if constexpr (Vec::kHasFloats) {
-      for (; i + Vec::kLanes <= n; i += Vec::kLanes) step(Vec{}, i);
+    if constexpr (!std::is_void_v<Floats>) {
+      for (; i + Vec::kLanes <= n; i += Vec::kLanes) step(Floats(Vec::kLanes), i);
+      if constexpr (Floats::kMasked) {
+        if (i < n) step(Floats(n - i), i);
+        return;
+      }
     }
     for (; i < n; ++i) step(One{}, i);
   }
 
-  // Vec's operations on one element.
+  // What `Vec::Floats` does, on one element.
   struct One {
     using Float = float;
     static float load(const float* p) { return *p; }
-    static float set1(float x) { return x; }
     static float to_float(const int32_t* p) { return static_cast<float>(*p); }
     static float multiply(float a, float b) { return a * b; }
     static float add(float a, float b) { return a + b; }
