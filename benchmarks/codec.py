@@ -52,11 +52,11 @@ GOALS = tuple(
 )
 
 
-def stages(call: Callable[[], object], repeats: int) -> dict[str, float]:
+def stages(call: Callable[[], object], device: str, repeats: int) -> dict[str, float]:
     """Milliseconds by stage, medians of several calls."""
     found: dict[str, list[float]] = {}
     for _ in range(repeats):
-        with profiling.profile() as seconds:
+        with profiling.profile(torch.cuda.synchronize if device == "cuda" else None) as seconds:
             call()
         for name, taken in seconds.items():
             found.setdefault(name, []).append(1e3 * taken)
@@ -99,7 +99,7 @@ def case(name: str, quality: float, device: str, image: Path, with_peers: bool, 
             add(TWO_THREADS, on_threads(2, encode), on_threads(2, decode))
         else:
             other = pycodec.load(name)
-            add("pycodec, cpu", partial(other.compress, pixels, quality), partial(other.decompress, data))
+            add(common.ON_CPU, partial(other.compress, pixels, quality), partial(other.decompress, data))
         add(
             FROM_FILE,
             lambda: codec.compress(image, quality, device=device),
@@ -118,7 +118,7 @@ def case(name: str, quality: float, device: str, image: Path, with_peers: bool, 
         rows = []
         for way, subjects in ways.items():
             rows += measure(f"{name} {quality:g} {way}", "pixel", subjects, effort)
-    split = {"encode": stages(encode, effort.least), "decode": stages(decode, effort.least)}
+    split = {"encode": stages(encode, device, effort.least), "decode": stages(decode, device, effort.least)}
     for row in rows:
         row["ms"] = 1e3 * row["seconds"]
         if row["subject"] == "pycodec":
@@ -174,7 +174,7 @@ def main() -> int:
         image = cut(arguments.image, Path(folder)) if arguments.quick else arguments.image
         rows, settings = measure_all(arguments, image)
     absent = {name: "not in this Pillow" for name in classical.CODECS if not available(name)}
-    common.report(arguments, settings, rows, GOALS, absent)
+    common.report(arguments, settings, rows, GOALS if arguments.device == "cpu" else (), absent)
     return 0
 
 

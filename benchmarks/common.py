@@ -25,6 +25,7 @@ from .timing import QUICK, Effort, Row
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+ON_CPU = "pycodec, cpu"  # the subject beside a device
 _PACKAGES = (
     "pycodec",
     "numpy",
@@ -70,9 +71,9 @@ def machine_line(environment: dict[str, Any]) -> str:
 
 
 def device_name(device: str) -> str:
-    """The GPU's name, or "cpu"."""
-    if device == "cpu":
-        return device
+    """The GPU's name, or "cpu", where emulated kernels run too."""
+    if device != "cuda":
+        return "cpu"
     import torch
 
     return str(torch.cuda.get_device_name())
@@ -194,7 +195,7 @@ def timed_parser(description: str | None, file: str) -> argparse.ArgumentParser:
     made.add_argument(
         "--quick",
         action="store_true",
-        help="small sizes, few rounds: does it run? Writes nothing without --json",
+        help="small sizes, few rounds: does it run? Writes nothing without --json, nor does --device cuda",
     )
     made.add_argument("--seconds", type=float, help=f"of measuring one case (default: {Effort().seconds:g})")
     made.add_argument("--seed", type=int, default=1)
@@ -226,7 +227,7 @@ def report(
     goals: Iterable[Goal],
     absent: dict[str, str],
 ) -> None:
-    """Write and print what a timed benchmark found.
+    """Write and print what a timed benchmark found; the committed files are of the CPU, and of no quick run.
 
     Args:
         settings: what was measured, beside the options that all have.
@@ -241,7 +242,7 @@ def report(
         "goals": judged,
         "results": rows,
     }
-    if arguments.json or not arguments.quick:
+    if arguments.json or not (arguments.quick or getattr(arguments, "device", "cpu") != "cpu"):
         write_json(target(arguments), document)
     print(f"{machine_line(document['environment'])}; medians of interleaved rounds")
     if arguments.quick:

@@ -15,10 +15,15 @@ parametric, 96 planes of 64 x 96 (ctx3d on a Kodak image); random seeded weights
                     are measured and stand for all
   int8 peak         multiply-adds in registers, as many a second as this core can do; the share of it counts
                     causal taps only
+
+With --device cuda: volumes of 32 planes for both heads, as large as a Kodak image, 1080p and 4K have them at
+stride 8, by the device's coder, symbols being there and the stream on the host; and Kodak volumes, several
+decoded at once. Beside it "pycodec, cpu", the CPU on one thread. Bytes and symbols must be the same.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -27,15 +32,20 @@ import numpy as np
 import torch
 
 from pycodec.native import native
+from pycodec.ops import device_context
 from pycodec_plugins.cpm.entropy import CategoricalContext, ContextEntropyModel, ParametricContext
 
-from . import common, compare, machine
+from . import common, compare, devices, machine
 from .goals import Goal
 from .timing import Effort, Row, Subject, measure
 from .torch_context import Int8Forward, WavefrontDecoder, dense_forward, naive_decoder
 
 QUALITY_STEP = 5 * 16
 PLANES = {"categorical": 32, "parametric": 96}
+DEVICE_PLANES = 32
+DEVICE_SIZES = {"Kodak": (64, 96), "1080p": (136, 240), "4K": (272, 480)}
+QUICK_PLANES, QUICK_SIZES = 3, {"Kodak": (4, 6), "1080p": (5, 7), "4K": (6, 9)}
+BATCH = 64  # images
 TWO_THREADS, TABLES, INT8, PEAK = "pycodec, 2 threads", "pycodec tables", "torch int8", "int8 peak"
 
 GOALS = tuple(
@@ -53,21 +63,34 @@ GOALS = tuple(
     )
 )
 
+DEVICE_GOALS = (
+    *(
+        Goal(f"categorical {size} decode", field="ms", at_most=limit, unit="ms")
+        for size, limit in (("Kodak", 1), ("1080p", 2), ("4K", 4))
+    ),
+    Goal("categorical Kodak batch decode", field="images_per_second", at_least=5000, unit="/s"),
+)
+
+
+def draw(head: str, shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """Symbols for a head."""
+    if head == "categorical":
+        return rng.choice(6, shape, p=[0.05, 0.15, 0.3, 0.3, 0.15, 0.05]).astype(np.int32)
+    scales = np.geomspace(4, 0.1, shape[0])[:, None, None]
+    symbols: np.ndarray = np.rint(rng.laplace(0, scales, shape)).astype(np.int32)
+    return symbols
+
 
 def make(head: str, shape: tuple[int, int, int], seed: int) -> tuple[ContextEntropyModel, np.ndarray]:
     """An exported entropy model with random weights, and symbols for it."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    symbols = draw(head, shape, np.random.default_rng(seed))
     model: ContextEntropyModel
     if head == "categorical":
         model = CategoricalContext(shape[0])
         model.centers.copy_(torch.linspace(-2, 2, 6))
-        symbols = rng.choice(6, shape, p=[0.05, 0.15, 0.3, 0.3, 0.15, 0.05]).astype(np.int32)
     else:
         model = ParametricContext(shape[0])
-        symbols = np.rint(rng.laplace(0, np.geomspace(4, 0.1, shape[0])[:, None, None], shape)).astype(
-            np.int32
-        )
     torch.nn.init.normal_(model.network.layers[3].weight, std=0.05)
     model.eval().requires_grad_(False)
     model.export([(symbols, QUALITY_STEP / 16)])
@@ -174,6 +197,73 @@ def cases(
         yield rows
 
 
+class OnDevice:
+    """The device's coder of a model beside the CPU's, for one volume."""
+
+    def __init__(self, model: ContextEntropyModel, symbols: np.ndarray, device: torch.device):
+        assert model.integer is not None
+        self.model, self.device, self.cpu = model.integer, device, Native(model, symbols)
+        self.symbols, self.data = torch.from_numpy(symbols).to(device), self.cpu.data
+
+    def encode(self) -> bytes:
+        return device_context.encode(self.model, self.symbols, QUALITY_STEP)
+
+    def decode(self) -> torch.Tensor:
+        shape = tuple(self.symbols.shape)
+        return device_context.decode(self.model, self.data, shape, QUALITY_STEP, device=self.device)
+
+    def exact(self) -> bool:
+        return self.encode() == self.data and bool(torch.equal(self.decode(), self.symbols))
+
+
+def device_cases(head: str, arguments: argparse.Namespace) -> Iterator[list[Row]]:
+    device, effort, seed = devices.find(arguments.device), common.effort(arguments), arguments.seed
+    planes, sizes = (QUICK_PLANES, QUICK_SIZES) if arguments.quick else (DEVICE_PLANES, DEVICE_SIZES)
+    model, _ = make(head, (planes, *sizes["Kodak"]), seed)
+    for name, size in sizes.items():
+        coder = OnDevice(model, draw(head, (planes, *size), np.random.default_rng(seed)), device)
+        count, fields = coder.symbols.numel(), {"exact": coder.exact()}
+        for way in ("encode", "decode"):
+            there, here = getattr(coder, way), getattr(coder.cpu, way)
+            yield devices.beside_cpu(
+                f"{head} {name} {way}",
+                "symbol",
+                Subject("pycodec", devices.waiting(there, device), count, fields=fields),
+                Subject(common.ON_CPU, here, count),
+                effort,
+            )
+    count, streams = (4, 2) if arguments.quick else (BATCH, arguments.streams)
+    volumes = [draw(head, (planes, *sizes["Kodak"]), np.random.default_rng(seed + i)) for i in range(count)]
+    batch = [OnDevice(model, symbols, device) for symbols in volumes]
+    with devices.workers(streams, device) as at_once:
+        calls = [coder.decode for coder in batch]
+        exact = all(map(torch.equal, at_once(calls), [coder.symbols for coder in batch]))
+        rows = devices.beside_cpu(
+            f"{head} Kodak batch decode",
+            "image",
+            Subject(
+                "pycodec", devices.waiting(partial(at_once, calls), device), count, fields={"exact": exact}
+            ),
+            Subject(common.ON_CPU, batch[0].cpu.decode, 1),
+            effort,
+        )
+    for row in rows:
+        row["images_per_second"] = row["work"] / row["seconds"]
+    yield rows
+
+
+def cpu_cases(arguments: argparse.Namespace, absent: dict[str, str]) -> tuple[list[Row], dict[str, Any]]:
+    """All rows, and what belongs to the settings."""
+    height, width = map(int, arguments.size or (("8", "12") if arguments.quick else ("64", "96")))
+    naive = min(arguments.naive_symbols, 4) if arguments.quick else arguments.naive_symbols
+    rows: list[Row] = []
+    for head in arguments.heads:
+        shape = (PLANES[head], height, width)
+        for of_case in cases(head, shape, arguments.seed, naive, common.effort(arguments), absent):
+            rows += of_case
+    return rows, {"plane": [height, width], "planes": PLANES, "naive_symbols": naive}
+
+
 @torch.inference_mode()
 def main() -> int:
     parser = common.timed_parser(__doc__, "context_decode.json")
@@ -184,20 +274,25 @@ def main() -> int:
     parser.add_argument(
         "--naive-symbols", type=int, default=200, help="symbols of the naive decoder (default: 200)"
     )
+    devices.add_option(parser)
+    parser.add_argument(
+        "--streams", type=int, default=16, help="images that a device decodes at once (default: 16)"
+    )
     arguments = parser.parse_args()
     if arguments.compare:
         return compare.show(*arguments.compare)
     torch.set_num_threads(1)
-    height, width = map(int, arguments.size or (("8", "12") if arguments.quick else ("64", "96")))
-    naive = min(arguments.naive_symbols, 4) if arguments.quick else arguments.naive_symbols
     absent: dict[str, str] = {}
-    rows: list[dict[str, Any]] = []
-    for head in arguments.heads:
-        shape = (PLANES[head], height, width)
-        for of_case in cases(head, shape, arguments.seed, naive, common.effort(arguments), absent):
-            rows += of_case
-    settings = {"plane": [height, width], "planes": PLANES, "naive_symbols": naive}
-    common.report(arguments, settings, rows, GOALS, absent)
+    if arguments.device == "cpu":
+        goals, (rows, settings) = GOALS, cpu_cases(arguments, absent)
+    else:
+        goals = DEVICE_GOALS
+        rows = [
+            row for head in arguments.heads for of_case in device_cases(head, arguments) for row in of_case
+        ]
+        settings = {"streams": arguments.streams}
+    settings["device"] = common.device_name(arguments.device)
+    common.report(arguments, settings, rows, goals, absent)
     return 0 if all(row.get("exact", True) for row in rows) else 1
 
 

@@ -10,6 +10,9 @@ Workloads, from arrays to bytes to arrays with every conversion an API forces, s
   W3 in cache  the first 65,536 of W3, which stay in the cache
   W2 calls of 1, 256   W2 by a step decoder, so many symbols a call; the unit is a call
 
+With --device cuda: W1, W2, W2u and W3 by the device's coder, symbols, indexes and probabilities being there,
+the stream on the host. Beside it "pycodec, cpu", the CPU on one thread. Bytes and symbols must be the same.
+
 Overhead is the length of the stream over the cross-entropy of the very symbols under the float probabilities.
 Peers run when installed: constriction, CompressAI, TensorFlow Compression, torchac. Rows that are no coder:
 "CRC-32 of the stream" is what the check for damage costs, "reading the arrays" the least that memory allows.
@@ -22,11 +25,13 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from pycodec import coding
 from pycodec.native import native
+from pycodec.ops import device_rans
 
-from . import common, compare, machine, workloads
+from . import common, compare, devices, machine, workloads
 from .coders import PEERS, Coder, CompressaiTables, compressai_extension, missing
 from .goals import FASTEST_PEER, Goal
 from .timing import Effort, Row, Subject, measure
@@ -226,6 +231,40 @@ def compressai_steps(work: Workload, size: int) -> Subject:
     return Subject(COMPRESSAI, pull, len(parts), peer=True)
 
 
+def on_device(work: Workload, device: torch.device, effort: Effort) -> list[Row]:
+    """Encoding and decoding a whole workload where its arrays lie on a device."""
+    tables, count = prepare(work), len(work)
+    cpu = ours(common.ON_CPU, work, tables)
+    symbols, indexes, pmfs = (
+        None if array is None else torch.from_numpy(array).to(device)
+        for array in (work.symbols, work.indexes, work.probabilities)
+    )
+
+    def encode() -> bytes:
+        if tables is None:
+            return device_rans.encode_pmfs(symbols, pmfs)
+        return device_rans.encode(symbols, tables, indexes)
+
+    def decode() -> torch.Tensor:
+        if tables is None:
+            return device_rans.decode_pmfs(data, pmfs)
+        return device_rans.decode(data, tables, count, indexes, device=device)
+
+    data = cpu.encode()
+    exact = encode() == data and bool(torch.equal(decode(), symbols))
+    fields = {"exact": exact, "bits_per_symbol": 8 * len(data) / count}
+    results = []
+    for way, there, here in (("encode", encode, cpu.encode), ("decode", decode, lambda: cpu.decode(data))):
+        results += devices.beside_cpu(
+            f"{work.name} {way}",
+            "symbol",
+            Subject("pycodec", devices.waiting(there, device), count, fields=fields),
+            Subject(common.ON_CPU, here, count),
+            effort,
+        )
+    return results
+
+
 def cases(arguments: argparse.Namespace, names: list[str]) -> Iterator[list[Row]]:
     count = min(arguments.symbols, QUICK_SYMBOLS) if arguments.quick else arguments.symbols
     effort = common.effort(arguments)
@@ -233,6 +272,13 @@ def cases(arguments: argparse.Namespace, names: list[str]) -> Iterator[list[Row]
     def rng() -> np.random.Generator:
         return np.random.default_rng(arguments.seed)
 
+    if arguments.device != "cpu":
+        device = devices.find(arguments.device)
+        yield on_device(workloads.independent(count, rng()), device, effort)
+        yield on_device(workloads.indexed("W2", count, rng()), device, effort)
+        yield on_device(workloads.indexed("W2u", count, rng()), device, effort)
+        yield on_device(workloads.rows(count, rng()), device, effort)
+        return
     w1 = workloads.independent(count, rng())
     yield bulk(w1, 14, names, effort)
     yield bulk(w1.first(count, "W1 12 bits"), 12, names, effort)
@@ -254,15 +300,19 @@ def main() -> int:
     parser.add_argument(
         "--peers", type=common.names, default=list(PEERS), help="those installed are run (default: all)"
     )
+    devices.add_option(parser)
     arguments = parser.parse_args()
     if arguments.compare:
         return compare.show(*arguments.compare)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    absent = missing()
+    on_cpu = arguments.device == "cpu"
+    absent = missing() if on_cpu else {}
     names = [name for name in arguments.peers if name not in absent]
     rows = [row for case in cases(arguments, names) for row in case]
-    settings = {"symbols": arguments.symbols, "step_symbols": [1, 256]}
-    common.report(arguments, settings, rows, GOALS, absent)
+    settings = {"symbols": arguments.symbols, "device": common.device_name(arguments.device)}
+    if on_cpu:
+        settings["step_symbols"] = [1, 256]
+    common.report(arguments, settings, rows, GOALS if on_cpu else (), absent)
     wrong = [f"{r['case']}, {r['subject']}" for r in rows if r.get("exact") is False]
     for name in wrong:
         print(f"NOT EXACT: {name}")

@@ -261,7 +261,8 @@ def cuda_table(results: Path) -> str:
                 if "pycodec" in rows:
                     own, launches = rows["pycodec"], part["settings"].get("launches", 1)
                     ms = f"{1e3 * own['seconds'] / launches:.3g}"
-                    lines.append([f"{document['gpu']}, {name}, {case}", ms, fastest_peer(rows)])
+                    cells = ms, times(rows, common.ON_CPU), fastest_peer(rows)
+                    lines.append([f"{document['gpu']}, {name}, {case}", *cells])
     parity = "; ".join(
         f"{document['gpu']}, {check['codec']}: {'yes' if check['decodes'] else 'NO'}"
         for document in of_gpus
@@ -269,7 +270,15 @@ def cuda_table(results: Path) -> str:
     )
     newest = max((document["environment"] for document in of_gpus), key=lambda entry: str(entry["date"]))
     text = f"Files of the CPU decode on the GPU and the other way round: {parity}."
-    return markdown(["GPU, benchmark, case", "ms", "faster than the next"], lines) + caption(text, newest)
+    headings = ["GPU, benchmark, case", "ms", "faster than one core", "faster than the next"]
+    goals = [
+        describe(goal)
+        for document in of_gpus
+        for part in document["benchmarks"].values()
+        for goal in part["goals"]
+    ]
+    bounds = "\n" + markdown(["goal on CUDA", "bound", "measured", "verdict"], goals) if goals else ""
+    return markdown(headings, lines) + bounds + caption(text, newest)
 
 
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {

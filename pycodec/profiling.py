@@ -11,13 +11,14 @@ that together they make up the time inside any.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 
 class _Profile:
-    def __init__(self) -> None:
+    def __init__(self, wait: Callable[[], object] | None) -> None:
+        self.wait = wait or (lambda: None)
         self.seconds: dict[str, float] = {}
         self.inner = [
             0.0
@@ -32,9 +33,14 @@ _current: ContextVar[_Profile | None] = ContextVar("pycodec_profile", default=No
 
 
 @contextmanager
-def profile() -> Iterator[dict[str, float]]:
-    """What runs inside, in this thread: seconds by stage, in the order in which stages first ended."""
-    made = _Profile()
+def profile(wait: Callable[[], object] | None = None) -> Iterator[dict[str, float]]:
+    """What runs inside, in this thread: seconds by stage, in the order in which stages first ended.
+
+    Args:
+        wait: called where a stage begins and ends. ``torch.cuda.synchronize`` makes what a GPU does count for
+            the stage that asked for it, and not for the one that waits for results.
+    """
+    made = _Profile(wait)
     token = _current.set(made)
     try:
         yield made.seconds
@@ -49,11 +55,13 @@ def stage(name: str) -> Iterator[None]:
     if current is None:
         yield
         return
+    current.wait()
     current.inner.append(0.0)
     start = time.perf_counter()
     try:
         yield
     finally:
+        current.wait()
         whole = time.perf_counter() - start
         current.add(name, whole - current.inner.pop(), whole)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -46,7 +47,7 @@ def command(
     codec = runtime.load(name)
     use_threads(threads)
     start = time.perf_counter()
-    with profiling.profile() as stages:
+    with profiling.profile(waiting(device) if profile else None) as stages:
         data = codec.compress(picture, quality, bpp, device)
     seconds = time.perf_counter() - start
     files.write_bytes(target, data)
@@ -67,6 +68,13 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def waiting(device: str) -> Callable[[], object] | None:
+    """What makes a profile wait for a device to finish a stage; nothing on the CPU."""
+    import torch
+
+    return torch.cuda.synchronize if device == "cuda" and torch.cuda.is_available() else None
 
 
 def profile_line(stages: dict[str, float], seconds: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycodec import files, profiling
-from pycodec.cli.compress import profile_line, refuse_same_file, use_threads
+from pycodec.cli.compress import profile_line, refuse_same_file, use_threads, waiting
 from pycodec.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def command(source: str, output: str | None, device: str, threads: int | None, p
 
     use_threads(threads)
     start = time.perf_counter()
-    with profiling.profile() as stages:
+    with profiling.profile(waiting(device) if profile else None) as stages:
         image = decompress(data, device)
     seconds = time.perf_counter() - start
     files.write_bytes(target, _encoded(image, image_format, target))

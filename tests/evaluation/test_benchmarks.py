@@ -21,6 +21,7 @@ import pycodec_plugins
 from pycodec import bitstream
 
 ROOT = Path(__file__).resolve().parents[2]
+DEVICE_CODERS = {"range_coder": "device_rans", "context_decode": "device_context"}
 TIMED = ("range_coder", "context_decode", "masked_conv3d", "codec")
 
 
@@ -235,7 +236,76 @@ def test_pages_of_timed_results(quick: Path, tmp_path: Path) -> None:
     assert (tmp_path / "speed.svg").read_bytes() == figure
 
 
-def test_results_of_a_gpu(quick: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Quick results of the device's coders, whose kernels run as plain loops."""
+    folder = tmp_path_factory.mktemp("emulated")
+    files = {name: folder / f"{name}.json" for name in DEVICE_CODERS}
+    for name, file in files.items():
+        run(name, "--quick", "--seconds", 0, "--device", "emulated", "--json", file)
+    return files
+
+
+def test_coders_of_a_device_are_measured_beside_the_cpu(emulated: dict[str, Path]) -> None:
+    cases = {
+        "range_coder": {
+            f"{work} {way}" for work in ("W1", "W2", "W2u", "W3") for way in ("encode", "decode")
+        },
+        "context_decode": {
+            *(
+                f"{head} {case}"
+                for head in ("categorical", "parametric")
+                for size in ("Kodak", "1080p", "4K")
+                for case in (f"{size} encode", f"{size} decode", "Kodak batch decode")
+            )
+        },
+    }
+    for name, file in emulated.items():
+        document = json.loads(file.read_text())
+        assert document["settings"]["device"] == "cpu"
+        rows = {(row["case"], row["subject"]): row for row in document["results"]}
+        assert set(rows) == {(case, s) for case in cases[name] for s in ("pycodec", "pycodec, cpu")}
+        assert all(row["exact"] for (_, subject), row in rows.items() if subject == "pycodec")
+        assert all(row["ms"] == 1e3 * row["seconds"] for row in rows.values())
+        assert all(goal["verdict"] in ("met", "missed") for goal in document["goals"])
+        assert [goal["case"] for goal in document["goals"]] == (
+            []
+            if name == "range_coder"
+            else [f"categorical {case} decode" for case in ("Kodak", "1080p", "4K", "Kodak batch")]
+        )
+        batch = [row for row in rows.values() if row["case"].endswith("batch decode")]
+        assert all(row["images_per_second"] == row["work"] / row["seconds"] for row in batch)
+
+
+@pytest.mark.parametrize(("way", "fault"), [("encode", b"\0"), ("decode", 1)])
+@pytest.mark.parametrize("name", DEVICE_CODERS)
+def test_another_result_on_a_device_is_no_success(
+    name: str, way: str, fault: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes or symbols of the device that are not the CPU's are found in every case."""
+    benchmark = module(name, monkeypatch)
+    ops = getattr(benchmark, DEVICE_CODERS[name])
+    for function in (f for f in (way, f"{way}_pmfs") if hasattr(ops, f)):
+        right = getattr(ops, function)
+        monkeypatch.setattr(
+            ops, function, lambda *args, right=right, **options: right(*args, **options) + fault
+        )
+    file = tmp_path / "results.json"
+    options = ["--quick", "--seconds", "0", "--device", "emulated", "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", [name, *options])
+    assert benchmark.main() == 1
+    for row in json.loads(file.read_text())["results"]:
+        if row["subject"] == "pycodec":
+            assert row["exact"] == (way == "encode" and row["case"].endswith("batch decode"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.parametrize("name", DEVICE_CODERS)
+def test_no_device_is_one_sentence(name: str) -> None:
+    assert "error: no CUDA device here" in run(name, "--quick", "--device", "cuda", status=2).stderr
+
+
+def test_results_of_a_gpu(quick: Path, emulated: dict[str, Path], tmp_path: Path) -> None:
     image, part = quick / "tiny" / "1.png", quick / "masked_conv3d.json"
     run(
         "gpu",
@@ -247,6 +317,7 @@ def test_results_of_a_gpu(quick: Path, tmp_path: Path) -> None:
         image,
         "--parts",
         part,
+        *emulated.values(),
         "--json",
         tmp_path / "gpu.json",
     )
@@ -260,6 +331,8 @@ def test_results_of_a_gpu(quick: Path, tmp_path: Path) -> None:
     run("render", "--pages", page, "--results", tmp_path, "--figures", tmp_path)
     assert "| cpu, masked_conv3d, float32 forward |" in page.read_text()
     assert "cpu, ctx3d: yes" in page.read_text()
+    assert "| cpu, context_decode, categorical 4K decode |" in page.read_text()
+    assert "| categorical Kodak batch decode, images per second | >= 5000 /s |" in page.read_text()
     other = json.loads(part.read_text())
     other["settings"]["device"] = "another"
     (tmp_path / "other.json").write_text(json.dumps(other))

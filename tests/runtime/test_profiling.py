@@ -37,6 +37,24 @@ def test_a_stage_excludes_those_inside(wait):
     assert seconds == {"innermost": 4, "inner": 34, "native": 8, "outer": 9}
 
 
+def test_what_a_device_still_does_belongs_to_the_stage_that_asked(wait):
+    left = [0.0]  # seconds of work that a call has left behind
+
+    def finish() -> None:
+        wait(left[0])
+        left[0] = 0
+
+    with profile(finish) as seconds:
+        with stage("outer"):
+            left[0] = 1
+            with stage("inner"):
+                left[0] = 2
+            left[0] = 4
+        with stage("next"):
+            wait(8)
+    assert seconds == {"inner": 2, "outer": 5, "next": 8}
+
+
 def test_a_stage_that_fails_is_measured(wait):
     with profile() as seconds:
         with pytest.raises(ValueError, match="broken"), stage("whole"), stage("part"):
