@@ -71,8 +71,8 @@ void evaluate_rows(const Model& model, const Biases& biases, Shape shape, Span<c
   });
 }
 
-// What the first pass of the encoder finds out: every symbol's interval, by its index in the volume, and every
-// plane's escapes in coding order.
+// What the first pass of the encoder finds out: every symbol's interval, by its index in the volume, and
+// every plane's escapes in coding order.
 struct Coded {
   std::vector<Interval> intervals;
   std::vector<ByteWriter> escapes;
@@ -85,34 +85,36 @@ Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<c
   const LogisticTables logistic = logistic_tables(model);
   // By plane: 1 + what escapes, for every symbol of the planes where any does.
   std::vector<std::vector<uint32_t>> escapes(shape.planes);
-  evaluate_rows(model, biases, shape, symbols, options, [&](int plane, int row, int32_t* values, size_t stride) {
-    const size_t first = plane * shape.plane_size() + static_cast<size_t>(row) * shape.width;
-    const int32_t* own = symbols.data() + first;
-    Interval* out = coded.intervals.data() + first;
-    if (model.head == Head::kCategorical) {
-      frequencies_to_starts(values, stride, model.outputs, shape.width);
-      for (int i = 0; i < shape.width; ++i) out[i] = categorical_interval(values + i, stride, own[i]);
-      return;
-    }
-    for (int i = 0; i < shape.width; ++i) {
-      const Logistic table(logistic, values[i], values[stride + i]);
-      uint32_t escape = 0;
-      const int index = table.class_of(own[i], escape);
-      out[i] = table.interval(index);
-      if (index == table.escape_class()) {
-        escapes[plane].resize(shape.plane_size());
-        escapes[plane][row * shape.width + i] = 1 + escape;
-      }
-    }
-    if (row + 1 < shape.height || escapes[plane].empty()) return;
-    for (int t = 0; t < steps.count(); ++t) {
-      for (int i = 0; i < steps.lanes(t); ++i) {
-        const uint32_t escape = escapes[plane][steps.start(t) + i * steps.distance()];
-        if (escape != 0) coded.escapes[plane].varint(escape - 1);
-      }
-    }
-    std::vector<uint32_t>().swap(escapes[plane]);
-  });
+  evaluate_rows(model, biases, shape, symbols, options,
+                [&](int plane, int row, int32_t* values, size_t stride) {
+                  const size_t first = plane * shape.plane_size() + static_cast<size_t>(row) * shape.width;
+                  const int32_t* own = symbols.data() + first;
+                  Interval* out = coded.intervals.data() + first;
+                  if (model.head == Head::kCategorical) {
+                    frequencies_to_starts(values, stride, model.outputs, shape.width);
+                    for (int i = 0; i < shape.width; ++i)
+                      out[i] = categorical_interval(values + i, stride, own[i]);
+                    return;
+                  }
+                  for (int i = 0; i < shape.width; ++i) {
+                    const Logistic table(logistic, values[i], values[stride + i]);
+                    uint32_t escape = 0;
+                    const int index = table.class_of(own[i], escape);
+                    out[i] = table.interval(index);
+                    if (index == table.escape_class()) {
+                      escapes[plane].resize(shape.plane_size());
+                      escapes[plane][row * shape.width + i] = 1 + escape;
+                    }
+                  }
+                  if (row + 1 < shape.height || escapes[plane].empty()) return;
+                  for (int t = 0; t < steps.count(); ++t) {
+                    for (int i = 0; i < steps.lanes(t); ++i) {
+                      const uint32_t escape = escapes[plane][steps.start(t) + i * steps.distance()];
+                      if (escape != 0) coded.escapes[plane].varint(escape - 1);
+                    }
+                  }
+                  std::vector<uint32_t>().swap(escapes[plane]);
+                });
   return coded;
 }
 

@@ -11,8 +11,8 @@
 
 namespace pycodec::context {
 
-// Evaluates one volume, plane by plane in steps 0, 1, 2, ... of either order; several planes may run at once in
-// different threads.
+// Evaluates one volume, plane by plane in steps 0, 1, 2, ... of either order; several planes may run at once
+// in different threads.
 //
 // `slots` planes are kept: plane d uses slot d mod slots, so it may start once plane d - slots + 1, the last
 // reader of what it overwrites, is complete. Step t of plane d reads steps up to t + steps().reach() of plane

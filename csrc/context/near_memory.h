@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "base/host_device.h"
-#include "context/tensor_core_layers.h"
+#include "context/network.h"
 
 namespace pycodec::context {
 

@@ -1,274 +1,131 @@
-// The network on SIMD registers, for one or two widths of them.
-//
-// Activations lie as [plane][step][group of 4 channels][lane][4 bytes], so that for every tap the lanes of a
-// step are contiguous, four channels to a 32-bit element. The layer's constant on both sides stands for what
-// lies outside the volume; a register's width of room there lets whole registers be loaded and stored.
-//
-// Most symbols of most images are zero, and the network computes only where it sees anything else. Where all
-// inputs of a position are what they are in a volume at rest (every code that of layer 0's outside), so are
-// its outputs, to the bit. Three positions away from every border those depend on the plane alone, so a
-// volume of 7 x 7 holds them all. A set of lanes says, for each layer and step, which are not at rest.
-//
-// `Registers` has the types Wide and Narrow (see layers.h) and kBlock, how many hidden channels Wide computes
-// together.
+// The layers of the network for 16 positions at a time, on tensor cores: sums, and what becomes of them. The
+// kernels say where inputs lie and where outputs go.
 #pragma once
 
-#include <algorithm>
-#include <cstring>
-#include <vector>
+#include <cstdint>
 
-#include "context/evaluator.h"
-#include "context/lane_set.h"
-#include "context/layers.h"
+#include "base/warp.h"
+#include "context/device.h"
 
 namespace pycodec::context {
 
-template <class Registers>
-class Network final : public Evaluator {
-  using Wide = typename Registers::Wide;
-  using Narrow = typename Registers::Narrow;
-  static constexpr int kMargin = Wide::kLanes;
-  static constexpr int kRestSide = 7, kRestSize = kRestSide * kRestSide;
+constexpr int kTileRows = 16;     // positions of a tile
+constexpr int kTileOutputs = 8;   // output channels of a tile
+constexpr int kChunkInputs = 32;  // input channels that are summed at once
 
- public:
-  Network(const Model& model, const Biases& biases, Shape shape, Order order, int slots, bool may_rest = true)
-      : Evaluator(shape, order),
-        model_(model),
-        shape_(shape),
-        slots_(slots),
-        groups_(model.width / 4),
-        rows_(1 + static_cast<size_t>(slots) * steps().count()),
-        row_((steps().max_lanes() + kMargin - 1) / kMargin * kMargin + 2 * kMargin),
-        words_((steps().max_lanes() + kWordLanes - 1) / kWordLanes + 2),
-        // Elsewhere the volume at rest costs more than it can save.
-        rests_(may_rest && shape.height >= kRestSide && shape.width >= kRestSide &&
-               shape.plane_size() >= 16 * kRestSize),
-        bias0_(biases.bias0) {
-    for (int i = 0; i < 3; ++i) layers_[i] = pack_layer<Wide>(model, i, {Registers::kBlock, 8, 4});
-    layers_[3] = pack_layer<Wide>(model, 3, {6, 4, 2});
-    padded_outputs_ = layers_[3].multipliers.size();
-    bias3_.assign(shape.planes * padded_outputs_, 0);
-    for (int d = 0; d < shape.planes; ++d) {
-      const int32_t* from = biases.bias3.data() + static_cast<size_t>(d) * model.outputs;
-      std::copy(from, from + model.outputs, bias3_.begin() + d * padded_outputs_);
-    }
-    codes_.assign(rows_ * row_, model.constants[0]);
-    for (int i = 1; i < 4; ++i) {
-      activations_[i].assign(rows_ * groups_ * row_, four(model.constants[i]));
-    }
-    if (rests_) {
-      for (auto& sets : awake_) sets.assign(rows_ * words_, 0);
-      find_rest(biases);
-    } else {
-      everyone_.assign(words_, ~uint64_t{0});
-    }
-  }
+// Row of a tile, and first of two output channels, that element 0 or 2 of a lane's sums belongs to.
+PYCODEC_HD constexpr int sums_row(int lane, int element) { return lane / 4 + element / 2 * 8; }
+PYCODEC_HD constexpr int sums_output(int lane, int tile) { return tile * kTileOutputs + lane % 4 * 2; }
 
-  void evaluate(int plane, int step, int32_t* values) override {
-    const int count = steps().lanes(step);
-    if (count == 0) return;
-    Taps taps;
-    const size_t first_rows[2] = {first_row_of(plane - 1), first_row_of(plane)};
-    for (int t = 0; t < 14; ++t) {
-      const Tap tap = kTapOffsets[t];
-      const int tap_step = steps().tap_step(step, tap), lane = steps().tap_lane(step, tap);
-      const bool outside = (tap.d < 0 && plane == 0) || tap_step < 0 || tap_step >= steps().count();
-      const size_t row = outside ? kOutside : first_rows[tap.d + 1] + tap_step;
-      taps.codes[t] = row * row_ + kMargin + lane;
-      taps.activations[t] = row * groups_ * row_ + kMargin + lane;
-      taps.sets[t] = row * words_ + (lane < 0 ? 0 : 1);
-      taps.shifts[t] = lane & (kWordLanes - 1);
+// Sums of output tiles tile .. tile + N - 1 that hold nothing but the bias [outputs].
+template <int N>
+PYCODEC_KERNEL void start_sums(Warp& warp, const int32_t* bias, int outputs, int tile,
+                               Each<Sums> (&sums)[N]) {
+  warp.each([&](int lane) {
+    for (int i = 0; i < N; ++i) {
+      const int o = sums_output(lane, tile + i);
+      int32_t* values = sums[i][lane].values;
+      values[0] = values[2] = o < outputs ? bias[o] : 0;
+      values[1] = values[3] = o + 1 < outputs ? bias[o + 1] : 0;
     }
-    for (int layer = 0; layer < 4; ++layer) {
-      const uint64_t* lanes = everyone_.data();
-      if (rests_) {
-        lanes = wake(layer, taps, count);
-        if (!holds_all(lanes, count)) fill_with_rest(layer, plane, step, taps.activations[13], values);
-      }
-      for (int i = next_lane(lanes, 0, count); i < count;) {
-        const int next = next_lane(lanes, i + Narrow::kLanes, count);
-        if (next >= std::min(count, i + Wide::kLanes)) {
-          compute<Narrow>(layer, plane, i, taps, values + i);
-          i = next;
-        } else {
-          compute<Wide>(layer, plane, i, taps, values + i);
-          i = next_lane(lanes, i + Wide::kLanes, count);
+  });
+}
+
+// Adds the taps [first, last) of layers 1 to 3. input(tap, row, channel): the codes of channels channel ..
+// channel + 3 under a tap of a row's position.
+template <int N, class Input>
+PYCODEC_KERNEL void add_taps(Warp& warp, const LayerView& layer, const Right* weights, int first, int last,
+                             int tile, Input input, Each<Sums> (&sums)[N]) {
+  weights += layer.first + (first * layer.chunks * layer.tiles + tile) * kWarpLanes;
+  for (int tap = first; tap < last; ++tap) {
+    for (int chunk = 0; chunk < layer.chunks; ++chunk) {
+      Each<Left> left;
+      warp.each([&](int lane) {
+        PYCODEC_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          const int channel = chunk * kChunkInputs + i / 2 * 16 + lane % 4 * 4;
+          left[lane].words[i] = channel < layer.inputs ? input(tap, lane / 4 + i % 2 * 8, channel) : 0;
         }
+      });
+      PYCODEC_UNROLL
+      for (int i = 0; i < N; ++i) {
+        Each<Right> right;
+        warp.each([&](int lane) { right[lane] = weights[i * kWarpLanes + lane]; });
+        warp.multiply(sums[i], left, right);
       }
-      if (layer < 3) set_margin(layer + 1, taps.activations[13] + count);
+      weights += layer.tiles * kWarpLanes;
     }
   }
+}
 
-  void store(int plane, int step, const uint8_t* codes) override {
-    const size_t index = first_row_of(plane) + step;
-    uint8_t* row = codes_.data() + index * row_ + kMargin;
-    const int count = steps().lanes(step);
-    std::copy(codes, codes + count, row);
-    if (!rests_) return;
-    uint64_t* awake = awake_[0].data() + index * words_ + 1;
-    std::fill(awake, awake + words_ - 2, 0);
-    for (int i = 0; i < count; i += Wide::kLanes) {
-      const uint64_t bits = Wide::differ(row + i, model_.constants[0]);
-      awake[i / kWordLanes] |= bits << (i % kWordLanes);
-    }
-  }
-
- private:
-  // Where the taps of a step's lane 0 lie: in codes_, in activations_, and in awake_ the word and the bit.
-  struct Taps {
-    size_t codes[14], activations[14], sets[14];
-    int shifts[14];
-  };
-
-  static int32_t four(uint8_t code) { return static_cast<int32_t>(code * 0x01010101u); }
-
-  // Row 0 is never written: it holds the constants of what is outside the volume.
-  static constexpr size_t kOutside = 0;
-  size_t first_row_of(int plane) const { return 1 + static_cast<size_t>(plane % slots_) * steps().count(); }
-
-  // Finds the lanes of a layer's output that see one that is not at rest. (Layer 2 sees layer 0's output at its
-  // own position through layer 1.)
-  const uint64_t* wake(int layer, const Taps& taps, int count) {
-    const uint64_t* input = awake_[layer].data();
-    const uint64_t* own = input + taps.sets[13];
-    uint64_t* awake = awake_[layer + 1].data() + taps.sets[13];
-    const size_t words = words_ - 2;
-    if (layer > 0 && holds_all(own, count)) {
-      std::copy_n(own, words, awake);
-      return awake;
-    }
-    for (size_t i = 0; i < words; ++i) {
-      uint64_t seen = 0;
-      for (int t = 0; t < kTaps[layer]; ++t) seen |= word_at(input + taps.sets[t] + i, taps.shifts[t]);
-      awake[i] = seen;
-    }
-    return awake;
-  }
-
-  // A layer for the lanes of a register from lane i of the step.
-  template <class Vec>
-  void compute(int index, int plane, int i, const Taps& taps, int32_t* values) {
-    const Layer& layer = layers_[index];
-    const size_t own = taps.activations[13] + i;
-    if (index == 3) {
-      const Input in{activations_[3].data() + i, taps.activations, row_};
-      const int32_t* bias = bias3_.data() + plane * padded_outputs_;
-      for (const Block& b : layer.blocks) {
-        const auto run = b.size == 6   ? output_block<Vec, 6>
-                         : b.size == 4 ? output_block<Vec, 4>
-                                       : output_block<Vec, 2>;
-        run(layer, b, bias, in, values, stride());
-      }
-      finish_outputs<Vec>(model_, values, stride());
-      return;
-    }
-    alignas(64) int32_t quads[4 * Vec::kLanes];
-    const size_t none = 0;
-    Input in{activations_[index].data() + i, taps.activations, row_};
-    const int32_t* bias = index == 1 ? model_.bias1.data() : model_.bias2.data();
-    if (index == 0) {
-      gather_codes<Vec>(codes_.data() + i, taps.codes, quads);
-      in = {quads, &none, Vec::kLanes};
-      bias = bias0_.data() + static_cast<size_t>(plane) * model_.width;
-    }
-    const int32_t* skip = index == 2 ? activations_[1].data() + own : nullptr;
-    int32_t* out = activations_[index + 1].data() + own;
-    for (const Block& b : layer.blocks) {
-      const auto run = b.size == Registers::kBlock ? hidden_block<Vec, Registers::kBlock>
-                       : b.size == 8               ? hidden_block<Vec, 8>
-                                                   : hidden_block<Vec, 4>;
-      run(layer, b, bias, in, skip, model_.residual.data(), out, row_);
-    }
-  }
-
-  // The constant behind the last lane. (What is computed beyond it is never seen.)
-  void set_margin(int layer, size_t at) {
-    const int32_t constant = four(model_.constants[layer]);
-    for (size_t g = 0; g < groups_; ++g) activations_[layer][at + g * row_] = constant;
-  }
-
-  // The index in 7 of a row or column that has the same borders in reach.
-  static int side_index(int at, int side) {
-    return at < kRestSide / 2 ? at : std::max(kRestSide / 2, at - side + kRestSide);
-  }
-
-  // Places in the volume at rest, by step: that of lanes first .. last - 1, and from `others` on those of the
-  // other lanes. (Rows rise and columns fall with the lane, or stay, so one place is one run of lanes.)
-  struct Places {
-    int first, last, middle;
-    size_t others;
-  };
-
-  // What each layer gives in a volume at rest, by plane and place: [plane][place][channel], the channels being
-  // groups of 4 activations, or values.
-  void find_rest(const Biases& biases) {
-    Network small(model_, biases, {shape_.planes, kRestSide, kRestSide}, Order::kRows, 2, false);
-    std::vector<int32_t> values(small.stride() * (padded_outputs_ + 1));
-    for (int d = 0; d < shape_.planes; ++d) {
-      for (int h = 0; h < kRestSide; ++h) {
-        small.evaluate(d, h, values.data());
-        const size_t row = (small.first_row_of(d) + h) * groups_ * small.row_ + kMargin;
-        for (int w = 0; w < kRestSide; ++w) {
-          for (int i = 1; i < 4; ++i) {
-            const int32_t* from = small.activations_[i].data() + row + w;
-            for (size_t g = 0; g < groups_; ++g) rest_[i - 1].push_back(from[g * small.row_]);
-          }
-          for (int o = 0; o < model_.outputs; ++o) rest_[3].push_back(values[o * small.stride() + w]);
+// The same of layer 0, whose inputs are its taps: code(tap, row).
+template <int N, class Code>
+PYCODEC_KERNEL void add_first_layer(Warp& warp, const LayerView& layer, const Right* weights, int tile,
+                                    Code code, Each<Sums> (&sums)[N]) {
+  Each<Left> left;
+  warp.each([&](int lane) {
+    left[lane] = {{0, 0, 0, 0}};
+    PYCODEC_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      PYCODEC_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        const int tap = lane % 4 * 4 + j;
+        if (tap < layer.inputs) {
+          left[lane].words[i] |= static_cast<uint32_t>(code(tap, lane / 4 + i * 8)) << (8 * j);
         }
       }
     }
-    for (int t = 0; t < steps().count(); ++t) {
-      const int count = steps().lanes(t);
-      const auto place = [&](int lane) {
-        return side_index(steps().row(t, lane), shape_.height) * kRestSide +
-               side_index(steps().column(t, lane), shape_.width);
-      };
-      Places places{0, count, place(count / 2), other_places_.size()};
-      while (place(places.first) != places.middle) other_places_.push_back(place(places.first++));
-      while (place(places.last - 1) != places.middle) --places.last;
-      for (int i = places.last; i < count; ++i) other_places_.push_back(place(i));
-      places_.push_back(places);
-    }
+  });
+  PYCODEC_UNROLL
+  for (int i = 0; i < N; ++i) {
+    Each<Right> right;
+    warp.each([&](int lane) { right[lane] = weights[layer.first + (tile + i) * kWarpLanes + lane]; });
+    warp.multiply(sums[i], left, right);
   }
+}
 
-  void fill_with_rest(int layer, int plane, int step, size_t own, int32_t* values) {
-    const int channels = layer == 3 ? model_.outputs : static_cast<int>(groups_);
-    const size_t stride = layer == 3 ? this->stride() : row_;
-    int32_t* out = layer == 3 ? values : activations_[layer + 1].data() + own;
-    const int32_t* rest = rest_[layer].data() + static_cast<size_t>(plane) * kRestSize * channels;
-    const Places& places = places_[step];
-    const int32_t* middle = rest + places.middle * channels;
-    for (int c = 0; c < channels; ++c) {
-      const auto x = Wide::set1(middle[c]);
-      for (int i = places.first; i < places.last; i += Wide::kLanes) Wide::store(out + c * stride + i, x);
+// Rule 3 for a hidden layer: store(row, channel, pair) gets the codes of two channels, the lower one in the
+// low byte. skip(row, channel) gives those of layer 0 in the same form, of which `residual` times is added;
+// without a residual it is not called.
+template <int N, class Skip, class Store>
+PYCODEC_KERNEL void store_codes(Warp& warp, const LayerView& layer, int tile, const int32_t* residual,
+                                Skip skip, Store store, const Each<Sums> (&sums)[N]) {
+  warp.each([&](int lane) {
+    PYCODEC_UNROLL
+    for (int i = 0; i < N; ++i) {
+      const int o = sums_output(lane, tile + i);
+      if (o >= layer.outputs) continue;  // hidden layers have an even number
+      PYCODEC_UNROLL
+      for (int e = 0; e < 4; e += 2) {
+        int32_t even = sums[i][lane].values[e], odd = sums[i][lane].values[e + 1];
+        if (residual != nullptr) {
+          const uint32_t codes = skip(sums_row(lane, e), o);
+          even = add_residual(even, static_cast<uint8_t>(codes), residual[o]);
+          odd = add_residual(odd, static_cast<uint8_t>(codes >> 8), residual[o + 1]);
+        }
+        const uint32_t low = rescale_to_code(even, layer.multipliers[o]);
+        const uint32_t high = rescale_to_code(odd, layer.multipliers[o + 1]);
+        store(sums_row(lane, e), o, static_cast<uint16_t>(low | high << 8));
+      }
     }
-    const int16_t* place = other_places_.data() + places.others;
-    const int count = steps().lanes(step);
-    for (int i = places.first > 0 ? 0 : places.last; i < count; i = i + 1 == places.first ? places.last : i + 1) {
-      const int32_t* from = rest + *place++ * channels;
-      for (int c = 0; c < channels; ++c) out[c * stride + i] = from[c];
-    }
-  }
+  });
+}
 
-  const Model& model_;
-  const Shape shape_;
-  const int slots_;
-  const size_t groups_;
-  const size_t rows_, row_, words_;  // rows of all slots, elements of a row, words of a row's set
-  const bool rests_;
-  const Span<const int32_t> bias0_;
-  size_t padded_outputs_;
-  std::vector<int32_t> bias3_;  // [plane][padded_outputs_]
-  Layer layers_[4];
-  std::vector<uint8_t> codes_;           // [row][lane]
-  std::vector<int32_t> activations_[4];  // [row][group][lane]; input of layers 1, 2, 3
-  // Lanes that are not at rest: codes, the activations before layers 1, 2, 3, values.
-  std::vector<uint64_t> awake_[5];       // [row][word], the first and the last empty
-  std::vector<uint64_t> everyone_;       // a set of all lanes, if there is no rest
-  // See find_rest.
-  std::vector<int32_t> rest_[4];
-  std::vector<Places> places_;
-  std::vector<int16_t> other_places_;
-};
+// The same for the last layer: store(row, output, value), rescaled and not clamped.
+template <int N, class Store>
+PYCODEC_KERNEL void store_outputs(Warp& warp, const LayerView& layer, int tile, Store store,
+                                  const Each<Sums> (&sums)[N]) {
+  warp.each([&](int lane) {
+    PYCODEC_UNROLL
+    for (int i = 0; i < N; ++i) {
+      PYCODEC_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const int o = sums_output(lane, tile + i) + e % 2;
+        if (o < layer.outputs)
+          store(sums_row(lane, e), o, rescale(sums[i][lane].values[e], layer.multipliers[o]));
+      }
+    }
+  });
+}
 
 }  // namespace pycodec::context

@@ -58,8 +58,8 @@ struct Biases {
 inline uint8_t input_code(const Model& m, int32_t symbol) {
   return m.input_map[m.head == Head::kCategorical ? symbol : parametric_entry(symbol)];
 }
-// The frequencies of `count` symbols, rows of classes `stride` apart, to starts of the classes, and 2^14 in one
-// row more.
+// The frequencies of `count` symbols, rows of classes `stride` apart, to starts of the classes, and in one
+// row more 2^14.
 inline void frequencies_to_starts(int32_t* values, size_t stride, int outputs, int count) {
   int32_t* sum = values + outputs * stride;
   std::fill(sum, sum + count, 0);

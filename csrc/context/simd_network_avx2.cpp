@@ -1,6 +1,6 @@
 // The AVX2 backend: 8 lanes. Bytes are widened to 16 bits and multiplied in pairs, since the instruction that
 // multiplies bytes saturates.
-#include "context/network.h"
+#include "context/simd_network.h"
 #include "context/ymm.h"
 
 namespace pycodec::context {
@@ -38,7 +38,7 @@ struct Registers {
 
 std::unique_ptr<Evaluator> make_avx2(const Model& model, const Biases& biases, Shape shape, Order order,
                                      int slots) {
-  return std::make_unique<Network<Registers>>(model, biases, shape, order, slots);
+  return std::make_unique<SimdNetwork<Registers>>(model, biases, shape, order, slots);
 }
 
 }  // namespace pycodec::context

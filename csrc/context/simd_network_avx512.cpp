@@ -1,6 +1,6 @@
 // The AVX-512 VNNI backend: one instruction for the 64 products of a register of 16 lanes. What would leave
 // half of one empty is done by registers of 8, in about half the time.
-#include "context/network.h"
+#include "context/simd_network.h"
 #include "context/ymm.h"
 
 // GCC before 13 warns about the deliberately undefined registers in its own intrinsics (its bug 105593).
@@ -95,7 +95,7 @@ struct Registers {
 
 std::unique_ptr<Evaluator> make_avx512(const Model& model, const Biases& biases, Shape shape, Order order,
                                        int slots) {
-  return std::make_unique<Network<Registers>>(model, biases, shape, order, slots);
+  return std::make_unique<SimdNetwork<Registers>>(model, biases, shape, order, slots);
 }
 
 }  // namespace pycodec::context
