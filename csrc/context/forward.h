@@ -4,7 +4,7 @@
 
 #include "base/warp.h"
 #include "context/device.h"
-#include "context/network.h"
+#include "context/tensor_core_layers.h"
 
 namespace pycodec::context {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "base/host_device.h"
-#include "context/network.h"
+#include "context/tensor_core_layers.h"
 
 namespace pycodec::context {
 

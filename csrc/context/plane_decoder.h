@@ -15,7 +15,7 @@
 #include "base/word_window.h"
 #include "context/device.h"
 #include "context/near_memory.h"
-#include "context/network.h"
+#include "context/tensor_core_layers.h"
 #include "rans/step.h"
 
 namespace pycodec::context {
