@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/span.h"
+#include "rans/rans.h"
+#include "rans/raw_bits.h"
 
 namespace pycodec::rans {
 
@@ -20,17 +22,19 @@ struct Form {
 };
 
 // What the encoder makes of one chunk.
-struct EncodedChunk {
-  uint64_t tail = 0;
-  std::vector<uint32_t> states;
-  std::unique_ptr<uint16_t[]> word_room;
-  Span<const uint16_t> words;  // at the end of word_room, which is filled from there
-  std::vector<uint8_t> raw;
-  std::vector<uint8_t> escapes;
+struct ChunkParts {
+  uint64_t index;
+  uint64_t tail;
+  Span<const uint32_t> states;
+  Span<const uint16_t> words;
+  const RawSink* raw;
+  const uint8_t* raw_end;
+  Bytes escapes;
 };
 
-std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
-                                  const std::vector<EncodedChunk>& chunks);
+// The bytes before the entries, and an entry with its payload.
+std::vector<uint8_t> write_prefix(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols);
+EncodedChunk write_chunk(const Form& form, Bytes prefix, const ChunkParts& parts);
 
 // One chunk as it lies in the data.
 struct ChunkView {
