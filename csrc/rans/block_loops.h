@@ -19,7 +19,7 @@
 namespace pycodec::rans {
 
 constexpr size_t kRound = 32;
-constexpr size_t kTandem = 2;
+constexpr size_t kTandem = 4;
 
 // A chunk whose next round, going backward, begins at array position `end - 32`.
 struct EncodingLanes {
@@ -50,7 +50,7 @@ struct BlockLoops {
   size_t (*classify_pmfs)(const Pmfs& pmfs, const IntArray& symbols, size_t begin, size_t rounds,
                           uint32_t* packed);
 
-  // At most `rounds` of each of `count` (1 or 2) chunks.
+  // At most `rounds` of each of `count` <= kTandem chunks.
   void (*encode)(const Tables& tables, const IntArray& symbols, const IntArray& indexes,
                  EncodingLanes* chunks, size_t count, size_t rounds);
   void (*decode)(const Tables& tables, const IntArray& indexes, const MutableIntArray& out,

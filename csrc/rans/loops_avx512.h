@@ -44,8 +44,9 @@ INLINE void encode_rounds(EncodingLanes* chunks, size_t rounds, int precision, c
   });
   bool good = true;
   for (size_t r = 0; good && r < rounds; ++r) {
-    each<C / Together>(EACH {
+    each<C / Together>([&](const int part) __attribute__((always_inline)) {
       if (!good) return;
+      const int k = part * Together;
       Pair packed[Together];
       size_t begin[Together];
       each<Together>([&](const int t) __attribute__((always_inline)) { begin[t] = at[k + t] - kRound; });
@@ -85,8 +86,9 @@ INLINE void decode_rounds(DecodingLanes* chunks, size_t rounds, int precision, c
     at[k] = chunks[k].begin;
   });
   for (size_t r = 0; good && r < rounds; ++r) {
-    each<C / Together>(EACH {
+    each<C / Together>([&](const int part) __attribute__((always_inline)) {
       if (!good) return;
+      const int k = part * Together;
       Found found[Together];
       Pair value[Together];
       size_t raw_bit[Together];

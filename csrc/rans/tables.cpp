@@ -116,6 +116,9 @@ void Tables::make_single() {
   single_->plain = tables_[0].plain;
   for (size_t c = 0; c < packed_.size(); ++c) {
     single_->classes.insert(single_->classes.end(), class_freq(packed_[c]), static_cast<uint8_t>(c));
+    for (uint32_t inside = 0; precision_ <= 12 && inside < class_freq(packed_[c]); ++inside) {
+      single_->entries.push_back(static_cast<uint32_t>(c) | inside << 8 | (class_freq(packed_[c]) - 1) << 20);
+    }
     for (size_t byte = 0; byte < 4; ++byte) {
       single_->bytes[byte][c] = static_cast<uint8_t>(packed_[c] >> 8 * byte);
     }

@@ -9,97 +9,119 @@
 namespace pycodec::rans {
 namespace {
 
-// The four bytes of a packed class, of 64 classes below 256 at a time. The pairs of two chunks are packed to
-// bytes and unpacked again within 128 bits, which leaves every lane where it was.
+// The four bytes of a packed class are looked up by permutations of bytes, for 64 classes at a time. Their
+// order is the one that unpacking bytes to 32 bits within each 128 undoes: byte 16 j + 4 v + i belongs to
+// element 4 j + i of the v-th register of 16 lanes.
 class SingleTable {
  public:
   static constexpr bool kTogether = true;
 
-  explicit SingleTable(const Tables& tables) : tables_(tables), single_(*tables.single()) {}
+  explicit SingleTable(const Tables& tables)
+      : single_(*tables.single()),
+        precision_(tables.precision()),
+        has_escapes_(tables.has_escapes()),
+        offset_(tables.base_data()[0]) {}
 
   template <int C>
   INLINE bool encode(const IntArray& symbols, const IntArray& indexes, const size_t* at, Pair* packed,
                      RawSink*) const {
-    const __m512i offset = all(tables_.base_data()[0]), plain = all(single_.plain);
-    Pair cls[C];
-    bool good = indexes.size == 0 || zero_indexes<C>(indexes, at);
+    const __m512i offset = all(offset_), plain = all(single_.plain);
+    Pair cls[2] = {};
+    bool good = true;
     each<C>(EACH {
-      good &= load_32(symbols, at[k], &cls[k]);
+      good &= load_32(symbols, at[k], &cls[k]) & all_zero(indexes, at[k]);
       cls[k] = {_mm512_sub_epi32(cls[k].low, offset), _mm512_sub_epi32(cls[k].high, offset)};
       good &= (_mm512_cmpge_epu32_mask(cls[k].low, plain) | _mm512_cmpge_epu32_mask(cls[k].high, plain)) == 0;
     });
-    look_up<C>(cls, packed);
+    look_up<C>(_mm512_packus_epi16(_mm512_packus_epi32(cls[0].low, cls[0].high),
+                                   _mm512_packus_epi32(cls[1].low, cls[1].high)),
+               packed);
     return good;
   }
 
   template <int C>
   INLINE bool decode(const Pair* x, const IntArray& indexes, const size_t* at, Found* found, Pair* value,
                      RawSource*) const {
-    const __m512i mask = all((1 << tables_.precision()) - 1), offset = all(tables_.base_data()[0]);
-    bool good = indexes.size == 0 || zero_indexes<C>(indexes, at);
-    Pair slot[C], cls[C], packed[C];
-    each<C>(EACH {
-      slot[k] = {_mm512_and_si512(x[k].low, mask), _mm512_and_si512(x[k].high, mask)};
-      cls[k] = {class_of_slot(slot[k].low), class_of_slot(slot[k].high)};
-    });
-    look_up<C>(cls, packed);
+    const __m512i mask = all_words((1 << precision_) - 1), offset = all(offset_);
+    if (precision_ <= 12) {
+      bool good = true;
+      each<C>(EACH {
+        const __m512i mask = all((1 << precision_) - 1);
+        const Pair entry = {_mm512_i32gather_epi32(_mm512_and_si512(x[k].low, mask), single_.entries.data(), 4),
+                            _mm512_i32gather_epi32(_mm512_and_si512(x[k].high, mask), single_.entries.data(), 4)};
+        good &= all_zero(indexes, at[k]);
+        good &= take_entry(entry.low, &found[k].freq.low, &found[k].inside.low, &value[k].low);
+        good &= take_entry(entry.high, &found[k].freq.high, &found[k].inside.high, &value[k].high);
+      });
+      return good;
+    }
     const __m512i start = all(0xffff);
+    alignas(64) uint16_t slots[32 * C];
+    bool good = true;
+    Pair packed[C];
     each<C>(EACH {
+      good &= all_zero(indexes, at[k]);
+      _mm512_store_si512(slots + 32 * k, _mm512_and_si512(low_words(x[k]), mask));
+    });
+    const auto part = [&](int j) __attribute__((always_inline)) {
+      return look_up_bytes(single_.classes.data(), slots + 4 * j, std::make_index_sequence<8 * C>());
+    };
+    const __m256i first = _mm256_set_m128i(part(1), part(0)), last = _mm256_set_m128i(part(3), part(2));
+    const __m512i cls = _mm512_inserti64x4(_mm512_castsi256_si512(first), last, 1);
+    look_up<C>(cls, packed);
+    unpack<C>(cls, _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), value);
+    if (has_escapes_) good &= _mm512_cmpeq_epi8_mask(cls, _mm512_set1_epi8(static_cast<char>(single_.plain))) == 0;
+    each<C>(EACH {
+      const Pair slot = zero_extend(_mm512_load_si512(slots + 32 * k));
       found[k].freq = {_mm512_srli_epi32(packed[k].low, 16), _mm512_srli_epi32(packed[k].high, 16)};
-      found[k].inside = {_mm512_sub_epi32(slot[k].low, _mm512_and_si512(packed[k].low, start)),
-                         _mm512_sub_epi32(slot[k].high, _mm512_and_si512(packed[k].high, start))};
-      if (tables_.has_escapes()) good &= (escapes(cls[k].low) | escapes(cls[k].high)) == 0;
-      value[k] = {_mm512_add_epi32(cls[k].low, offset), _mm512_add_epi32(cls[k].high, offset)};
+      found[k].inside = {_mm512_sub_epi32(slot.low, _mm512_and_si512(packed[k].low, start)),
+                         _mm512_sub_epi32(slot.high, _mm512_and_si512(packed[k].high, start))};
+      value[k] = {_mm512_add_epi32(value[k].low, offset), _mm512_add_epi32(value[k].high, offset)};
     });
     return good;
   }
 
  private:
-  template <int C>
-  INLINE bool zero_indexes(const IntArray& indexes, const size_t* at) const {
-    bool good = true;
-    each<C>(EACH {
-      Pair index;
-      good &= load_indexes(indexes, at[k], 1, &index);
-    });
-    return good;
-  }
-  INLINE __mmask16 escapes(__m512i cls) const { return _mm512_cmpeq_epi32_mask(cls, all(single_.plain)); }
-
-  // By aligned gathers: those that straddle cache lines are slower.
-  INLINE __m512i class_of_slot(__m512i slot) const {
-    const __m512i four = _mm512_i32gather_epi32(_mm512_srli_epi32(slot, 2), single_.classes.data(), 4);
-    const __m512i bits = _mm512_and_si512(_mm512_slli_epi32(slot, 3), all(24));
-    return _mm512_and_si512(_mm512_srlv_epi32(four, bits), all(0xff));
+  static INLINE bool all_zero(const IntArray& indexes, size_t at) {
+    Pair index;
+    return indexes.size == 0 || load_indexes(indexes, at, 1, &index);
   }
 
-  static INLINE __m512i look_up_bytes(const uint8_t* bytes, __m512i index) {
+  INLINE bool take_entry(__m512i entry, __m512i* freq, __m512i* inside, __m512i* value) const {
+    const __m512i cls = _mm512_and_si512(entry, all(0xff));
+    *freq = _mm512_add_epi32(_mm512_srli_epi32(entry, 20), all(1));
+    *inside = _mm512_and_si512(_mm512_srli_epi32(entry, 8), all(0xfff));
+    *value = _mm512_add_epi32(cls, all(offset_));
+    return !has_escapes_ || _mm512_cmpeq_epi32_mask(cls, all(single_.plain)) == 0;
+  }
+
+  static INLINE __m512i look_up(const uint8_t* bytes, __m512i index) {
     const __m512i first =
         _mm512_permutex2var_epi8(_mm512_loadu_si512(bytes), index, _mm512_loadu_si512(bytes + 64));
     const __m512i last =
         _mm512_permutex2var_epi8(_mm512_loadu_si512(bytes + 128), index, _mm512_loadu_si512(bytes + 192));
     return _mm512_mask_mov_epi8(first, _mm512_movepi8_mask(index), last);
   }
+  template <int C>
+  INLINE void look_up(__m512i cls, Pair* packed) const {
+    unpack<C>(look_up(single_.bytes[0], cls), look_up(single_.bytes[1], cls), look_up(single_.bytes[2], cls),
+              look_up(single_.bytes[3], cls), packed);
+  }
 
   template <int C>
-  INLINE void look_up(const Pair* cls, Pair* packed) const {
-    const Pair other = C > 1 ? cls[C - 1] : Pair{_mm512_setzero_si512(), _mm512_setzero_si512()};
-    const __m512i bytes = _mm512_packus_epi16(_mm512_packus_epi32(cls[0].low, cls[0].high),
-                                              _mm512_packus_epi32(other.low, other.high));
-    const __m512i byte0 = look_up_bytes(single_.bytes[0], bytes),
-                  byte1 = look_up_bytes(single_.bytes[1], bytes),
-                  byte2 = look_up_bytes(single_.bytes[2], bytes),
-                  byte3 = look_up_bytes(single_.bytes[3], bytes);
-    const __m512i start = _mm512_unpacklo_epi8(byte0, byte1), freq = _mm512_unpacklo_epi8(byte2, byte3);
-    packed[0] = {_mm512_unpacklo_epi16(start, freq), _mm512_unpackhi_epi16(start, freq)};
-    if (C > 1) {
-      const __m512i start2 = _mm512_unpackhi_epi8(byte0, byte1), freq2 = _mm512_unpackhi_epi8(byte2, byte3);
-      packed[C - 1] = {_mm512_unpacklo_epi16(start2, freq2), _mm512_unpackhi_epi16(start2, freq2)};
+  static INLINE void unpack(__m512i byte0, __m512i byte1, __m512i byte2, __m512i byte3, Pair* v) {
+    const __m512i low = _mm512_unpacklo_epi8(byte0, byte1), high = _mm512_unpacklo_epi8(byte2, byte3);
+    v[0] = {_mm512_unpacklo_epi16(low, high), _mm512_unpackhi_epi16(low, high)};
+    if constexpr (C > 1) {
+      const __m512i low2 = _mm512_unpackhi_epi8(byte0, byte1), high2 = _mm512_unpackhi_epi8(byte2, byte3);
+      v[1] = {_mm512_unpacklo_epi16(low2, high2), _mm512_unpackhi_epi16(low2, high2)};
     }
   }
 
-  const Tables& tables_;
   const Tables::Single& single_;
+  const int precision_;
+  const bool has_escapes_;
+  const int32_t offset_;
 };
 
 // 16-bit entry of each symbol's table, of 64.
@@ -188,9 +210,7 @@ class SmallSet {
     if (has_shifts_) number = _mm512_srav_epi16(number, shift);
     if (zigzag_) number = _mm512_xor_si512(_mm512_slli_epi16(number, 1), _mm512_srai_epi16(number, 15));
     if (_mm512_cmpge_epu16_mask(number, look_up_64(small_.plain, index)) != 0) return false;
-    const Pair entry = zero_extend(_mm512_or_si512(_mm512_slli_epi16(index, 6), number));
-    *packed = {_mm512_i32gather_epi32(entry.low, small_.packed, 4),
-               _mm512_i32gather_epi32(entry.high, small_.packed, 4)};
+    *packed = look_up_32(small_.packed[0], _mm512_or_si512(_mm512_slli_epi16(index, 6), number));
     if (has_shifts_) put_raw(words, shift, raw);
     return true;
   }
@@ -409,8 +429,10 @@ void avx512_encode(const Tables& tables, const IntArray& symbols, const IntArray
                                 return kind.template encode<c()>(symbols, indexes, at, packed, raw);
                               };
     constexpr int kAtOnce = std::decay_t<decltype(kind)>::kTogether ? 2 : 1;
-    if (count == 1) encode_rounds<1, 1>(chunks, rounds, tables.precision(), classify);
-    if (count == 2) encode_rounds<2, kAtOnce>(chunks, rounds, tables.precision(), classify);
+    const int precision = tables.precision();
+    if (count == 4) return encode_rounds<4, kAtOnce>(chunks, rounds, precision, classify);
+    if (count > 1) encode_rounds<2, kAtOnce>(chunks, rounds, precision, classify);
+    if (count % 2 != 0) encode_rounds<1, 1>(chunks + count - 1, rounds, precision, classify);
   });
 }
 
@@ -422,8 +444,10 @@ void avx512_decode(const Tables& tables, const IntArray& indexes, const MutableI
                             return kind.template decode<c()>(x, indexes, at, found, value, raw);
                           };
     constexpr int kAtOnce = std::decay_t<decltype(kind)>::kTogether ? 2 : 1;
-    if (count == 1) decode_rounds<1, 1>(chunks, rounds, tables.precision(), out, find);
-    if (count == 2) decode_rounds<2, kAtOnce>(chunks, rounds, tables.precision(), out, find);
+    const int precision = tables.precision();
+    if (count == 4) return decode_rounds<4, kAtOnce>(chunks, rounds, precision, out, find);
+    if (count > 1) decode_rounds<2, kAtOnce>(chunks, rounds, precision, out, find);
+    if (count % 2 != 0) decode_rounds<1, 1>(chunks + count - 1, rounds, precision, out, find);
   });
 }
 

@@ -1,4 +1,4 @@
-// Chunks over threads, two at a time.
+// Chunks over threads, a few at a time.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace pycodec::rans {
 // how many they are: it is that of the first chunk that has one.
 template <class Fn>
 void in_tandem(size_t chunks, size_t threads, Fn&& fn) {
-  const size_t together = chunks / kTandem >= threads ? kTandem : 1;
+  const size_t together = std::max<size_t>(1, std::min(kTandem, chunks / threads));
   parallel_for(ceil_div(chunks, together), threads, [&](size_t task) {
     const size_t first = task * together, n = std::min(together, chunks - first);
     try {
