@@ -7,13 +7,12 @@
 #include <utility>
 
 #include "rans/block_loops.h"
+#include "rans/each.h"
 #include "rans/step.h"
 
 // GCC before 13 warns about the deliberately undefined registers in its own intrinsics (its bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
-#define INLINE inline __attribute__((always_inline))
 
 namespace pycodec::rans {
 namespace {
@@ -21,23 +20,13 @@ namespace {
 INLINE __m512i all(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE __m512i all_words(int x) { return _mm512_set1_epi16(static_cast<int16_t>(x)); }
 
-// fn(k) for each of C chunks, written out: what is indexed by k then stays in registers.
-template <int C, class Fn>
-INLINE void each(Fn&& fn) {
-  fn(0);
-  if constexpr (C > 1) fn(1);
-  if constexpr (C > 2) fn(2);
-  if constexpr (C > 3) fn(3);
-}
-#define EACH [&](const int k) __attribute__((always_inline))
-
 // 32 lanes, or 32 values.
-struct Pair {
+struct Lanes {
   __m512i low, high;
 };
 
-INLINE Pair load_pair(const uint32_t* p) { return {_mm512_loadu_si512(p), _mm512_loadu_si512(p + 16)}; }
-INLINE void store_pair(uint32_t* p, Pair x) {
+INLINE Lanes load_lanes(const uint32_t* p) { return {_mm512_loadu_si512(p), _mm512_loadu_si512(p + 16)}; }
+INLINE void store_lanes(uint32_t* p, Lanes x) {
   _mm512_storeu_si512(p, x.low);
   _mm512_storeu_si512(p + 16, x.high);
 }
@@ -56,14 +45,14 @@ alignas(64) constexpr uint16_t kWheel[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8, 
                                              0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                              16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 
-INLINE __m512i low_words(Pair x) {
+INLINE __m512i low_words(Lanes x) {
   return _mm512_permutex2var_epi16(x.low, _mm512_load_si512(kEvenWords), x.high);
 }
-INLINE Pair zero_extend(__m512i words) {
+INLINE Lanes zero_extend(__m512i words) {
   return {_mm512_cvtepu16_epi32(_mm512_castsi512_si256(words)),
           _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(words, 1))};
 }
-INLINE Pair sign_extend(__m512i words) {
+INLINE Lanes sign_extend(__m512i words) {
   return {_mm512_cvtepi16_epi32(_mm512_castsi512_si256(words)),
           _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(words, 1))};
 }
@@ -72,7 +61,9 @@ INLINE Pair sign_extend(__m512i words) {
 template <size_t... I>
 INLINE __m128i look_up_bytes(const uint8_t* table, const uint16_t* at, std::index_sequence<I...>) {
   __m128i even = _mm_setzero_si128(), odd = even;  // two chains are shorter than one
-  (((I % 8 < 4 ? even : odd) = _mm_insert_epi8(I % 8 < 4 ? even : odd, table[at[16 * (I / 4) + I % 4]], static_cast<int>(I))), ...);
+  (((I % 8 < 4 ? even : odd) =
+        _mm_insert_epi8(I % 8 < 4 ? even : odd, table[at[16 * (I / 4) + I % 4]], static_cast<int>(I))),
+   ...);
   return _mm_or_si128(even, odd);
 }
 INLINE __m128i look_up_4(const uint32_t* table, const uint16_t* at) {
@@ -85,7 +76,7 @@ INLINE __m512i look_up_16(const uint32_t* table, const uint16_t* at) {
   const __m256i high = _mm256_set_m128i(look_up_4(table, at + 12), look_up_4(table, at + 8));
   return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
-INLINE Pair look_up_32(const uint32_t* table, __m512i words) {
+INLINE Lanes look_up_32(const uint32_t* table, __m512i words) {
   alignas(64) uint16_t at[32];
   _mm512_store_si512(at, words);
   return {look_up_16(table, at), look_up_16(table, at + 16)};
@@ -129,7 +120,7 @@ INLINE bool load_16(const IntArray& a, size_t at, __m512i* v) {
     }
   }
 }
-INLINE bool load_32(const IntArray& a, size_t at, Pair* v) {
+INLINE bool load_32(const IntArray& a, size_t at, Lanes* v) {
   return load_16(a, at, &v->low) & load_16(a, at + 16, &v->high);
 }
 
@@ -143,13 +134,13 @@ INLINE bool load_index_words(const IntArray& a, size_t at, size_t tables, __m512
     *words = _mm512_cvtepu8_epi16(load_256(element<uint8_t>(a, at)));
     return _mm512_cmpge_epu16_mask(*words, all_words(static_cast<int>(tables))) == 0;
   }
-  Pair v;
+  Lanes v;
   const __m512i end = all(static_cast<int32_t>(tables));
   if (!load_32(a, at, &v)) return false;
   *words = low_words(v);
   return (_mm512_cmpge_epu32_mask(v.low, end) | _mm512_cmpge_epu32_mask(v.high, end)) == 0;
 }
-INLINE bool load_indexes(const IntArray& a, size_t at, size_t tables, Pair* v) {
+INLINE bool load_indexes(const IntArray& a, size_t at, size_t tables, Lanes* v) {
   if (a.size == 0) {
     v->low = v->high = _mm512_setzero_si512();
     return true;
@@ -191,7 +182,7 @@ INLINE bool store_16(const MutableIntArray& out, size_t at, __m512i v) {
       return true;
   }
 }
-INLINE bool store_32(const MutableIntArray& out, size_t at, Pair v) {
+INLINE bool store_32(const MutableIntArray& out, size_t at, Lanes v) {
   return store_16(out, at, v.low) & store_16(out, at + 16, v.high);
 }
 
@@ -213,8 +204,8 @@ INLINE __m512i encode_lanes(__m512i x, __m512i packed, __m512i freq, int precisi
 }
 
 // One round; its words, lane order kept, go below *words.
-INLINE void encode_round(Pair* x, Pair packed, int precision, uint16_t** words) {
-  const Pair freq = {_mm512_srli_epi32(packed.low, 16), _mm512_srli_epi32(packed.high, 16)};
+INLINE void encode_round(Lanes* x, Lanes packed, int precision, uint16_t** words) {
+  const Lanes freq = {_mm512_srli_epi32(packed.low, 16), _mm512_srli_epi32(packed.high, 16)};
   const __mmask16 low = _mm512_cmpge_epu32_mask(_mm512_srli_epi32(x->low, 32 - precision), freq.low);
   const __mmask16 high = _mm512_cmpge_epu32_mask(_mm512_srli_epi32(x->high, 32 - precision), freq.high);
   const __mmask32 emits = _mm512_kunpackw(high, low);
@@ -230,15 +221,16 @@ INLINE void encode_round(Pair* x, Pair packed, int precision, uint16_t** words) 
 
 // A class found for each lane: the slots it has, and by how many the state's lies behind its start.
 struct Found {
-  Pair freq, inside;
+  Lanes freq, inside;
 };
 
 // States after these classes, refilled from words of which 64 bytes can be read.
-INLINE void decode_round(Pair* x, const Found& found, int precision, const uint8_t** words) {
-  const Pair y = {_mm512_add_epi32(_mm512_mullo_epi32(found.freq.low, _mm512_srli_epi32(x->low, precision)),
-                                   found.inside.low),
-                  _mm512_add_epi32(_mm512_mullo_epi32(found.freq.high, _mm512_srli_epi32(x->high, precision)),
-                                   found.inside.high)};
+INLINE void decode_round(Lanes* x, const Found& found, int precision, const uint8_t** words) {
+  const Lanes y = {
+      _mm512_add_epi32(_mm512_mullo_epi32(found.freq.low, _mm512_srli_epi32(x->low, precision)),
+                       found.inside.low),
+      _mm512_add_epi32(_mm512_mullo_epi32(found.freq.high, _mm512_srli_epi32(x->high, precision)),
+                       found.inside.high)};
   const __mmask16 low = _mm512_cmplt_epu32_mask(y.low, all(kLowerBound));
   const __mmask16 high = _mm512_cmplt_epu32_mask(y.high, all(kLowerBound));
   const __mmask32 refill = _mm512_kunpackw(high, low);
@@ -252,4 +244,18 @@ INLINE void decode_round(Pair* x, const Found& found, int precision, const uint8
 }
 
 }  // namespace
+
+size_t avx512_classify(const Tables& tables, const IntArray& symbols, const IntArray& indexes, size_t begin,
+                       size_t rounds, uint32_t* packed, RawSink* raw);
+size_t avx512_classify_pmfs(const Pmfs& pmfs, const IntArray& symbols, size_t begin, size_t rounds,
+                            uint32_t* packed);
+void avx512_encode(const Tables& tables, const IntArray& symbols, const IntArray& indexes,
+                   EncodingLanes* chunks, size_t count, size_t rounds);
+void avx512_decode(const Tables& tables, const IntArray& indexes, const MutableIntArray& out,
+                   DecodingLanes* chunks, size_t count, size_t rounds);
+void avx512_encode_pmfs(const Pmfs& pmfs, const IntArray& symbols, EncodingLanes* chunks, size_t count,
+                        size_t rounds);
+void avx512_decode_pmfs(const Pmfs& pmfs, const MutableIntArray& out, DecodingLanes* chunks, size_t count,
+                        size_t rounds);
+
 }  // namespace pycodec::rans

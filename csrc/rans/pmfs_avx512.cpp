@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "rans/lanes_avx512.h"
-#include "rans/loops_avx512.h"
+#include "rans/rounds.h"
 
 namespace pycodec::rans {
 namespace {
@@ -79,7 +79,7 @@ class LongRows {
 
   INLINE __m512i freq(size_t cls) {
     if (!valid_) return _mm512_setzero_si512();
-    const Pair scaled = {scale(first_ + cls), scale(first_ + 16 * pmfs_.classes + cls)};
+    const Lanes scaled = {scale(first_ + cls), scale(first_ + 16 * pmfs_.classes + cls)};
     return _mm512_add_epi16(low_words(scaled), all_words(1));
   }
   bool valid() const { return valid_; }
@@ -104,7 +104,7 @@ class LongRows {
 
 // Packed classes of 32 symbols; false when a symbol or a row is refused.
 template <class Rows>
-INLINE bool classify(Rows rows, Pair symbol, Pair* packed) {
+INLINE bool classify(Rows rows, Lanes symbol, Lanes* packed) {
   const __m512i total = all_words(1 << kPmfPrecision), end = all(static_cast<int>(rows.classes()));
   if ((_mm512_cmpge_epu32_mask(symbol.low, end) | _mm512_cmpge_epu32_mask(symbol.high, end)) != 0)
     return false;
@@ -126,7 +126,7 @@ INLINE bool classify(Rows rows, Pair symbol, Pair* packed) {
 
 // Classes that states are in; false when a row is refused.
 template <class Rows>
-INLINE bool find(Rows rows, Pair x, Found* found, Pair* value) {
+INLINE bool find(Rows rows, Lanes x, Found* found, Lanes* value) {
   const __m512i total = all_words(1 << kPmfPrecision);
   const __m512i slot = _mm512_and_si512(low_words(x), all_words((1 << kPmfPrecision) - 1));
   __m512i sum = rows.freq(0), cls = _mm512_setzero_si512(), start = cls, end = cls;
@@ -148,16 +148,16 @@ INLINE bool find(Rows rows, Pair x, Found* found, Pair* value) {
 template <class Rows>
 void encode_rows(const Pmfs& pmfs, const IntArray& symbols, EncodingLanes* chunk, size_t rounds) {
   encode_rounds<1, 1>(chunk, rounds, kPmfPrecision,
-                      [&](auto, const size_t* at, Pair* packed, RawSink*) __attribute__((always_inline)) {
+                      [&](auto, const size_t* at, Lanes* packed, RawSink*) __attribute__((always_inline)) {
                         Rows::prefetch(pmfs, *at - std::min(*at, kAhead));
-                        Pair symbol;
+                        Lanes symbol;
                         return load_32(symbols, *at, &symbol) && classify(Rows(pmfs, *at), symbol, packed);
                       });
 }
 template <class Rows>
 void decode_rows(const Pmfs& pmfs, const MutableIntArray& out, DecodingLanes* chunk, size_t rounds) {
   decode_rounds<1, 1>(chunk, rounds, kPmfPrecision, out,
-                      [&](auto, const Pair* x, const size_t* at, Found* found, Pair* value, RawSource*)
+                      [&](auto, const Lanes* x, const size_t* at, Found* found, Lanes* value, RawSource*)
                           __attribute__((always_inline)) { return find(Rows(pmfs, *at), *x, found, value); });
 }
 
@@ -198,10 +198,10 @@ size_t avx512_classify_pmfs(const Pmfs& pmfs, const IntArray& symbols, size_t be
   for_kind(pmfs, [&](auto rows) {
     for (; r < rounds; ++r) {
       const size_t at = begin + r * kRound;
-      Pair symbol, round;
+      Lanes symbol, round;
       if (!load_32(symbols, at, &symbol)) break;
       if (!classify(typename decltype(rows)::type(pmfs, at), symbol, &round)) break;
-      store_pair(packed + r * kRound, round);
+      store_lanes(packed + r * kRound, round);
     }
   });
   return r;

@@ -51,8 +51,9 @@ class Tables {
   struct Single {
     int32_t plain;
     std::vector<uint8_t> classes;  // [slot]
-    std::vector<uint32_t> entries;  // up to 12 bits [slot]: class, slots behind its start << 8, freq - 1 << 20
-    uint8_t bytes[4][256];         // [byte of packed][class]
+    std::vector<uint32_t>
+        entries;            // up to 12 bits [slot]: class, slots behind its start << 8, freq - 1 << 20
+    uint8_t bytes[4][256];  // [byte of packed][class]
   };
 
   // Throws InvalidArgument naming the table that breaks a rule.

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "rans/lanes_avx512.h"
-#include "rans/loops_avx512.h"
+#include "rans/rounds.h"
 
 namespace pycodec::rans {
 namespace {
@@ -23,12 +23,12 @@ class SingleTable {
         offset_(tables.base_data()[0]) {}
 
   template <int C>
-  INLINE bool encode(const IntArray& symbols, const IntArray& indexes, const size_t* at, Pair* packed,
+  INLINE bool encode(const IntArray& symbols, const IntArray& indexes, const size_t* at, Lanes* packed,
                      RawSink*) const {
     const __m512i offset = all(offset_), plain = all(single_.plain);
-    Pair cls[2] = {};
+    Lanes cls[2] = {};
     bool good = true;
-    each<C>(EACH {
+    each<C>(EACH(k) {
       good &= load_32(symbols, at[k], &cls[k]) & all_zero(indexes, at[k]);
       cls[k] = {_mm512_sub_epi32(cls[k].low, offset), _mm512_sub_epi32(cls[k].high, offset)};
       good &= (_mm512_cmpge_epu32_mask(cls[k].low, plain) | _mm512_cmpge_epu32_mask(cls[k].high, plain)) == 0;
@@ -40,15 +40,16 @@ class SingleTable {
   }
 
   template <int C>
-  INLINE bool decode(const Pair* x, const IntArray& indexes, const size_t* at, Found* found, Pair* value,
+  INLINE bool decode(const Lanes* x, const IntArray& indexes, const size_t* at, Found* found, Lanes* value,
                      RawSource*) const {
     const __m512i mask = all_words((1 << precision_) - 1), offset = all(offset_);
     if (precision_ <= 12) {
       bool good = true;
-      each<C>(EACH {
+      each<C>(EACH(k) {
         const __m512i mask = all((1 << precision_) - 1);
-        const Pair entry = {_mm512_i32gather_epi32(_mm512_and_si512(x[k].low, mask), single_.entries.data(), 4),
-                            _mm512_i32gather_epi32(_mm512_and_si512(x[k].high, mask), single_.entries.data(), 4)};
+        const Lanes entry = {
+            _mm512_i32gather_epi32(_mm512_and_si512(x[k].low, mask), single_.entries.data(), 4),
+            _mm512_i32gather_epi32(_mm512_and_si512(x[k].high, mask), single_.entries.data(), 4)};
         good &= all_zero(indexes, at[k]);
         good &= take_entry(entry.low, &found[k].freq.low, &found[k].inside.low, &value[k].low);
         good &= take_entry(entry.high, &found[k].freq.high, &found[k].inside.high, &value[k].high);
@@ -58,8 +59,8 @@ class SingleTable {
     const __m512i start = all(0xffff);
     alignas(64) uint16_t slots[32 * C];
     bool good = true;
-    Pair packed[C];
-    each<C>(EACH {
+    Lanes packed[C];
+    each<C>(EACH(k) {
       good &= all_zero(indexes, at[k]);
       _mm512_store_si512(slots + 32 * k, _mm512_and_si512(low_words(x[k]), mask));
     });
@@ -70,9 +71,10 @@ class SingleTable {
     const __m512i cls = _mm512_inserti64x4(_mm512_castsi256_si512(first), last, 1);
     look_up<C>(cls, packed);
     unpack<C>(cls, _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), value);
-    if (has_escapes_) good &= _mm512_cmpeq_epi8_mask(cls, _mm512_set1_epi8(static_cast<char>(single_.plain))) == 0;
-    each<C>(EACH {
-      const Pair slot = zero_extend(_mm512_load_si512(slots + 32 * k));
+    if (has_escapes_)
+      good &= _mm512_cmpeq_epi8_mask(cls, _mm512_set1_epi8(static_cast<char>(single_.plain))) == 0;
+    each<C>(EACH(k) {
+      const Lanes slot = zero_extend(_mm512_load_si512(slots + 32 * k));
       found[k].freq = {_mm512_srli_epi32(packed[k].low, 16), _mm512_srli_epi32(packed[k].high, 16)};
       found[k].inside = {_mm512_sub_epi32(slot.low, _mm512_and_si512(packed[k].low, start)),
                          _mm512_sub_epi32(slot.high, _mm512_and_si512(packed[k].high, start))};
@@ -83,7 +85,7 @@ class SingleTable {
 
  private:
   static INLINE bool all_zero(const IntArray& indexes, size_t at) {
-    Pair index;
+    Lanes index;
     return indexes.size == 0 || load_indexes(indexes, at, 1, &index);
   }
 
@@ -103,13 +105,13 @@ class SingleTable {
     return _mm512_mask_mov_epi8(first, _mm512_movepi8_mask(index), last);
   }
   template <int C>
-  INLINE void look_up(__m512i cls, Pair* packed) const {
+  INLINE void look_up(__m512i cls, Lanes* packed) const {
     unpack<C>(look_up(single_.bytes[0], cls), look_up(single_.bytes[1], cls), look_up(single_.bytes[2], cls),
               look_up(single_.bytes[3], cls), packed);
   }
 
   template <int C>
-  static INLINE void unpack(__m512i byte0, __m512i byte1, __m512i byte2, __m512i byte3, Pair* v) {
+  static INLINE void unpack(__m512i byte0, __m512i byte1, __m512i byte2, __m512i byte3, Lanes* v) {
     const __m512i low = _mm512_unpacklo_epi8(byte0, byte1), high = _mm512_unpacklo_epi8(byte2, byte3);
     v[0] = {_mm512_unpacklo_epi16(low, high), _mm512_unpackhi_epi16(low, high)};
     if constexpr (C > 1) {
@@ -173,7 +175,7 @@ INLINE bool take_raw(__m512i shift, RawSource* raw, __m512i* low) {
 }
 
 // base_data() of each symbol's table.
-INLINE Pair bases(const Tables& tables, Pair index) {
+INLINE Lanes bases(const Tables& tables, Lanes index) {
   return {_mm512_i32gather_epi32(index.low, tables.base_data(), 4),
           _mm512_i32gather_epi32(index.high, tables.base_data(), 4)};
 }
@@ -192,14 +194,14 @@ class SmallSet {
         has_escapes_(tables.has_escapes()) {}
 
   template <int>
-  INLINE bool encode(const IntArray& symbols, const IntArray& indexes, const size_t* at, Pair* packed,
+  INLINE bool encode(const IntArray& symbols, const IntArray& indexes, const size_t* at, Lanes* packed,
                      RawSink* raw) const {
     __m512i index;
-    Pair symbol;
+    Lanes symbol;
     if (!load_index_words(indexes, *at, tables_.size(), &index) || !load_32(symbols, *at, &symbol))
       return false;
     if (has_offsets_) {
-      const Pair base = bases(tables_, zero_extend(index));
+      const Lanes base = bases(tables_, zero_extend(index));
       symbol = {_mm512_sub_epi32(symbol.low, base.low), _mm512_sub_epi32(symbol.high, base.high)};
     }
     // What words cannot hold saturates, and is no class of these tables either way.
@@ -217,7 +219,7 @@ class SmallSet {
 
   // Class after class, until no slot lies beyond its start.
   template <int>
-  INLINE bool decode(const Pair* x, const IntArray& indexes, const size_t* at, Found* found, Pair* value,
+  INLINE bool decode(const Lanes* x, const IntArray& indexes, const size_t* at, Found* found, Lanes* value,
                      RawSource* raw) {
     __m512i index;
     if (!load_index_words(indexes, *at, tables_.size(), &index)) return false;
@@ -269,7 +271,7 @@ class SmallSet {
     }
     *value = sign_extend(v);
     if (has_offsets_) {
-      const Pair base = bases(tables_, zero_extend(index));
+      const Lanes base = bases(tables_, zero_extend(index));
       *value = {_mm512_add_epi32(value->low, base.low), _mm512_add_epi32(value->high, base.high)};
     }
     return true;
@@ -292,9 +294,9 @@ class AnySet {
   explicit AnySet(const Tables& tables) : tables_(tables) {}
 
   template <int>
-  INLINE bool encode(const IntArray& symbols, const IntArray& indexes, const size_t* at, Pair* packed,
+  INLINE bool encode(const IntArray& symbols, const IntArray& indexes, const size_t* at, Lanes* packed,
                      RawSink* raw) const {
-    Pair index, symbol;
+    Lanes index, symbol;
     if (!load_indexes(indexes, *at, tables_.size(), &index) || !load_32(symbols, *at, &symbol)) return false;
     const Info low(tables_, index.low), high(tables_, index.high);
     if (!classify(symbol.low, index.low, low, &packed->low) ||
@@ -306,12 +308,12 @@ class AnySet {
   }
 
   template <int>
-  INLINE bool decode(const Pair* x, const IntArray& indexes, const size_t* at, Found* found, Pair* value,
+  INLINE bool decode(const Lanes* x, const IntArray& indexes, const size_t* at, Found* found, Lanes* value,
                      RawSource* raw) const {
-    Pair index;
+    Lanes index;
     if (!load_indexes(indexes, *at, tables_.size(), &index)) return false;
-    Pair v = {find(x->low, index.low, &found->freq.low, &found->inside.low),
-              find(x->high, index.high, &found->freq.high, &found->inside.high)};
+    Lanes v = {find(x->low, index.low, &found->freq.low, &found->inside.low),
+               find(x->high, index.high, &found->freq.high, &found->inside.high)};
     const Info low(tables_, index.low), high(tables_, index.high);
     // The class after the plain ones is the escape.
     if ((_mm512_cmpeq_epi32_mask(v.low, low.plain) | _mm512_cmpeq_epi32_mask(v.high, high.plain)) != 0)
@@ -320,12 +322,12 @@ class AnySet {
     if (tables_.has_shifts()) {
       __m512i words;
       if (!take_raw(low_words({low.shift, high.shift}), raw, &words)) return false;
-      const Pair bits = zero_extend(words);
+      const Lanes bits = zero_extend(words);
       v = {_mm512_or_si512(_mm512_sllv_epi32(v.low, low.shift), bits.low),
            _mm512_or_si512(_mm512_sllv_epi32(v.high, high.shift), bits.high)};
     }
     if (tables_.has_offsets()) {
-      const Pair base = bases(tables_, index);
+      const Lanes base = bases(tables_, index);
       v = {_mm512_add_epi32(v.low, base.low), _mm512_add_epi32(v.high, base.high)};
     }
     *value = v;
@@ -411,9 +413,9 @@ size_t avx512_classify(const Tables& tables, const IntArray& symbols, const IntA
   for_kind(tables, [&](const auto& kind) {
     for (; r < rounds; ++r) {
       const size_t at = begin + r * kRound;
-      Pair round;
+      Lanes round;
       if (!kind.template encode<1>(symbols, indexes, &at, &round, raw)) break;
-      store_pair(packed + r * kRound, round);
+      store_lanes(packed + r * kRound, round);
     }
   });
   return r;
@@ -424,7 +426,7 @@ void avx512_encode(const Tables& tables, const IntArray& symbols, const IntArray
   // Else symbol - base may wrap into the table.
   if (tables.precision() < kMinEncodePrecision || !tables.bases_are_small()) return;
   for_kind(tables, [&](const auto& kind) {
-    const auto classify = [&](auto c, const size_t* at, Pair* packed, RawSink* raw)
+    const auto classify = [&](auto c, const size_t* at, Lanes* packed, RawSink* raw)
                               __attribute__((always_inline)) {
                                 return kind.template encode<c()>(symbols, indexes, at, packed, raw);
                               };
@@ -439,10 +441,10 @@ void avx512_encode(const Tables& tables, const IntArray& symbols, const IntArray
 void avx512_decode(const Tables& tables, const IntArray& indexes, const MutableIntArray& out,
                    DecodingLanes* chunks, size_t count, size_t rounds) {
   for_kind(tables, [&](auto kind) {
-    const auto find = [&](auto c, const Pair* x, const size_t* at, Found* found, Pair* value, RawSource* raw)
-                          __attribute__((always_inline)) {
-                            return kind.template decode<c()>(x, indexes, at, found, value, raw);
-                          };
+    const auto find = [&](auto c, const Lanes* x, const size_t* at, Found* found, Lanes* value,
+                          RawSource* raw) __attribute__((always_inline)) {
+      return kind.template decode<c()>(x, indexes, at, found, value, raw);
+    };
     constexpr int kAtOnce = std::decay_t<decltype(kind)>::kTogether ? 2 : 1;
     const int precision = tables.precision();
     if (count == 4) return decode_rounds<4, kAtOnce>(chunks, rounds, precision, out, find);

@@ -1,24 +1,13 @@
-// The loops over rounds themselves, whatever the classes come from, and the functions they make.
+// The loops over rounds themselves, wherever the classes come from and however wide the registers are. A file
+// includes this after the lanes of its instruction set: Lanes, Found and what is done with them.
 #pragma once
 
 #include <type_traits>
 
-#include "rans/lanes_avx512.h"
+#include "rans/block_loops.h"
+#include "rans/each.h"
 
 namespace pycodec::rans {
-
-size_t avx512_classify(const Tables& tables, const IntArray& symbols, const IntArray& indexes, size_t begin,
-                       size_t rounds, uint32_t* packed, RawSink* raw);
-size_t avx512_classify_pmfs(const Pmfs& pmfs, const IntArray& symbols, size_t begin, size_t rounds,
-                            uint32_t* packed);
-void avx512_encode(const Tables& tables, const IntArray& symbols, const IntArray& indexes,
-                   EncodingLanes* chunks, size_t count, size_t rounds);
-void avx512_decode(const Tables& tables, const IntArray& indexes, const MutableIntArray& out,
-                   DecodingLanes* chunks, size_t count, size_t rounds);
-void avx512_encode_pmfs(const Pmfs& pmfs, const IntArray& symbols, EncodingLanes* chunks, size_t count,
-                        size_t rounds);
-void avx512_decode_pmfs(const Pmfs& pmfs, const MutableIntArray& out, DecodingLanes* chunks, size_t count,
-                        size_t rounds);
 
 namespace {
 
@@ -32,34 +21,34 @@ using Chunks = std::integral_constant<int, C>;
 // their raw bits; or says false and leaves these alone.
 template <int C, int Together, class Classify>
 INLINE void encode_rounds(EncodingLanes* chunks, size_t rounds, int precision, const Classify& classify) {
-  Pair x[C];
+  Lanes x[C];
   uint16_t* words[C];
   RawSink raw[C];
   size_t at[C];
-  each<C>(EACH {
-    x[k] = load_pair(chunks[k].states);
+  each<C>(EACH(k) {
+    x[k] = load_lanes(chunks[k].states);
     words[k] = chunks[k].words;
     raw[k] = *chunks[k].raw;
     at[k] = chunks[k].end;
   });
   bool good = true;
   for (size_t r = 0; good && r < rounds; ++r) {
-    each<C / Together>([&](const int part) __attribute__((always_inline)) {
+    each<C / Together>(EACH(part) {
       if (!good) return;
       const int k = part * Together;
-      Pair packed[Together];
+      Lanes packed[Together];
       size_t begin[Together];
-      each<Together>([&](const int t) __attribute__((always_inline)) { begin[t] = at[k + t] - kRound; });
+      each<Together>(EACH(t) { begin[t] = at[k + t] - kRound; });
       good = classify(Chunks<Together>{}, begin, packed, raw + k);
       if (!good) return;
-      each<Together>([&](const int t) __attribute__((always_inline)) {
+      each<Together>(EACH(t) {
         encode_round(&x[k + t], packed[t], precision, &words[k + t]);
         at[k + t] = begin[t];
       });
     });
   }
-  each<C>(EACH {
-    store_pair(chunks[k].states, x[k]);
+  each<C>(EACH(k) {
+    store_lanes(chunks[k].states, x[k]);
     chunks[k].words = words[k];
     *chunks[k].raw = raw[k];
     chunks[k].end = at[k];
@@ -71,47 +60,46 @@ INLINE void encode_rounds(EncodingLanes* chunks, size_t rounds, int precision, c
 template <int C, int Together, class Find>
 INLINE void decode_rounds(DecodingLanes* chunks, size_t rounds, int precision, const MutableIntArray& out,
                           const Find& find) {
-  Pair x[C];
+  Lanes x[C];
   const uint8_t *words[C], *last[C];  // the last place from which a whole round can be read
   RawSource raw[C];
   size_t at[C];
   bool good = true;
-  each<C>(EACH {
+  each<C>(EACH(k) {
     const Words& w = chunks[k].words;
     good &= w.end - w.next >= 64;
-    x[k] = load_pair(chunks[k].states);
+    x[k] = load_lanes(chunks[k].states);
     words[k] = w.next;
     last[k] = good ? w.end - 64 : w.next;
     raw[k] = *chunks[k].raw;
     at[k] = chunks[k].begin;
   });
   for (size_t r = 0; good && r < rounds; ++r) {
-    each<C / Together>([&](const int part) __attribute__((always_inline)) {
+    each<C / Together>(EACH(part) {
       if (!good) return;
       const int k = part * Together;
       Found found[Together];
-      Pair value[Together];
+      Lanes value[Together];
       size_t raw_bit[Together];
-      each<Together>([&](const int t) __attribute__((always_inline)) {
+      each<Together>(EACH(t) {
         good &= words[k + t] <= last[k + t];
         raw_bit[t] = raw[k + t].bit;
       });
       good = good && find(Chunks<Together>{}, x + k, at + k, found, value, raw + k);
       if (!good) return;
-      each<Together>([&](const int t)
-                         __attribute__((always_inline)) { good &= store_32(out, at[k + t], value[t]); });
+      each<Together>(EACH(t) { good &= store_32(out, at[k + t], value[t]); });
       if (!good) {
-        each<Together>([&](const int t) __attribute__((always_inline)) { raw[k + t].bit = raw_bit[t]; });
+        each<Together>(EACH(t) { raw[k + t].bit = raw_bit[t]; });
         return;
       }
-      each<Together>([&](const int t) __attribute__((always_inline)) {
+      each<Together>(EACH(t) {
         decode_round(&x[k + t], found[t], precision, &words[k + t]);
         at[k + t] += kRound;
       });
     });
   }
-  each<C>(EACH {
-    store_pair(chunks[k].states, x[k]);
+  each<C>(EACH(k) {
+    store_lanes(chunks[k].states, x[k]);
     chunks[k].words.next = words[k];
     *chunks[k].raw = raw[k];
     chunks[k].begin = at[k];
