@@ -70,8 +70,21 @@ Bytes byte_view(const py::buffer_info& info) {
   return {static_cast<const unsigned char*>(info.ptr), static_cast<size_t>(info.size)};
 }
 
-py::bytes to_bytes(const std::vector<uint8_t>& v) {
-  return py::bytes(reinterpret_cast<const char*>(v.data()), v.size());
+// Runs without the GIL, but for making the bytes.
+template <class Encode>
+py::bytes encoded(Encode&& encode) {
+  rans::EncodedStream stream;
+  {
+    const py::gil_scoped_release release;
+    stream = encode();
+  }
+  py::bytes out(nullptr, stream.size());
+  auto* bytes = reinterpret_cast<uint8_t*>(PyBytes_AS_STRING(out.ptr()));
+  {
+    const py::gil_scoped_release release;
+    stream.copy_to(bytes);
+  }
+  return out;
 }
 
 // Float32 or uint16, [rows][classes].
@@ -144,12 +157,7 @@ py::bytes encode(const py::array& symbols, const rans::Tables& tables, const py:
   const rans::IntArray s = in_array(symbols, "symbols");
   const rans::IntArray i = index_array(indexes, s.size);
   const rans::Options how = options(threads, simd);
-  std::vector<uint8_t> out;
-  {
-    const py::gil_scoped_release release;
-    out = rans::encode(s, tables, i, how);
-  }
-  return to_bytes(out);
+  return encoded([&] { return rans::encode(s, tables, i, how); });
 }
 
 void decode(const py::buffer& data, const rans::Tables& tables, const py::object& indexes, py::array out,
@@ -170,12 +178,7 @@ py::bytes encode_pmfs(const py::array& symbols, const py::array& pmfs, size_t th
   const rans::Pmfs p = pmf_rows(pmfs);
   require_rows(p, s.size);
   const rans::Options how = options(threads, simd);
-  std::vector<uint8_t> out;
-  {
-    const py::gil_scoped_release release;
-    out = rans::encode(s, p, how);
-  }
-  return to_bytes(out);
+  return encoded([&] { return rans::encode(s, p, how); });
 }
 
 void decode_pmfs(const py::buffer& data, const py::array& pmfs, py::array out, size_t threads,

@@ -1,7 +1,9 @@
-// Faster loops over blocks of symbols, one set per SIMD level.
+// Faster loops over whole rounds of 32 lanes, one set per SIMD level.
 //
-// Each takes symbols from the front for as long as they suit it and returns how many it did; the plain loops
-// of encode.cpp and decode.cpp do the rest, and say what the result must be.
+// Each takes rounds for as long as they suit it and moves the chunks on by these; the plain loops of
+// encode.cpp and decode.cpp do the rest, and say what the result must be. A round does not suit when it needs
+// an error message, an escape, or words or raw bits near the end of the data. Two chunks are taken at a time,
+// so that they can be in tandem: that hides the latency of a chunk's one long chain of states.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +11,23 @@
 
 #include "base/bytes.h"
 #include "base/cpu_features.h"
+#include "rans/arrays.h"
 #include "rans/pmf.h"
 #include "rans/raw_bits.h"
 #include "rans/tables.h"
 
 namespace pycodec::rans {
+
+constexpr size_t kRound = 32;
+constexpr size_t kTandem = 4;
+
+// A chunk whose next round, going backward, begins at array position `end - 32`.
+struct EncodingLanes {
+  size_t end;
+  uint32_t* states;  // [32]
+  uint16_t* words;   // the first one written; they go down, and as many as 32 below may be overwritten
+  RawSink* raw;
+};
 
 // Words of a stream that are left to read.
 struct Words {
@@ -21,68 +35,37 @@ struct Words {
   const uint8_t* end;
 };
 
-// Where raw bits are put, from bit 0 of a byte up. Up to 16 bytes beyond the last may be overwritten.
-struct RawSink {
-  void put(uint64_t value, int bits) {  // bits <= 56, value < 2^bits
-    pending |= value << count;
-    count += bits;
-    store_u32(next, static_cast<uint32_t>(pending));
-    store_u32(next + 4, static_cast<uint32_t>(pending >> 32));
-    next += count >> 3;
-    pending >>= count & ~7;
-    count &= 7;
-  }
-
-  uint8_t* next;
-  uint64_t pending = 0;
-  int count = 0;  // < 8, in pending
-};
-
-// Raw bits that are left to read.
-struct RawSource {
-  // Fields of up to 7 bits. False when the data ends inside the field.
-  bool get(int bits, uint32_t& value) {
-    if (!read_raw(data.data(), data.size(), bit, bits, value)) return false;
-    bit += static_cast<size_t>(bits);
-    return true;
-  }
-  size_t bytes_read() const { return (bit + 7) / 8; }
-  // Whether nothing but zeros of the last byte is left.
-  bool at_end() const { return raw_ends_at(data.data(), data.size(), bit); }
-
-  Bytes data;
-  size_t bit = 0;
+// A chunk whose next round begins at array position `begin`, on lane 0.
+struct DecodingLanes {
+  size_t begin;
+  uint32_t* states;  // [32]
+  Words words;
+  RawSource* raw;
 };
 
 struct BlockLoops {
-  // Packed classes of symbols that are not escapes, and their raw bits.
-  size_t (*classify)(const Tables& tables, const int32_t* symbols, const int32_t* indexes, size_t n,
-                     uint32_t* packed, RawSink* raw);
+  // Packed classes from array position `begin` on, for the sampling of costs; returns the rounds it did.
+  size_t (*classify)(const Tables& tables, const IntArray& symbols, const IntArray& indexes, size_t begin,
+                     size_t rounds, uint32_t* packed, RawSink* raw);
+  size_t (*classify_pmfs)(const Pmfs& pmfs, const IntArray& symbols, size_t begin, size_t rounds,
+                          uint32_t* packed);
 
-  // Codes symbols [n - result, n) backward on 32 lanes, symbol i on lane i mod 32, words going down from
-  // *end.
-  size_t (*encode)(const uint32_t* packed, size_t n, int precision, uint32_t* states, uint16_t** end);
-
-  // Classes of symbols on 32 lanes, the first of them on lane 0. A multiple of 32, and only while every word
-  // that they could need is there.
-  size_t (*decode)(const Tables& tables, const int32_t* indexes, size_t n, uint32_t* states, Words* words,
-                   uint16_t* classes);
-
-  // Values of classes that are not escapes, with their raw bits.
-  size_t (*values)(const Tables& tables, const int32_t* indexes, const uint16_t* classes, size_t n,
-                   RawSource* raw, int32_t* values);
-
-  // The same for rows of probabilities, `row` being the first: packed classes, and classes. They stop before
-  // what is refused.
-  size_t (*classify_pmfs)(const Pmfs& pmfs, size_t row, const int32_t* symbols, size_t n, uint32_t* packed);
-  size_t (*decode_pmfs)(const Pmfs& pmfs, size_t row, size_t n, uint32_t* states, Words* words,
-                        uint16_t* classes);
+  // At most `rounds` of each of `count` <= kTandem chunks.
+  void (*encode)(const Tables& tables, const IntArray& symbols, const IntArray& indexes,
+                 EncodingLanes* chunks, size_t count, size_t rounds);
+  void (*decode)(const Tables& tables, const IntArray& indexes, const MutableIntArray& out,
+                 DecodingLanes* chunks, size_t count, size_t rounds);
+  void (*encode_pmfs)(const Pmfs& pmfs, const IntArray& symbols, EncodingLanes* chunks, size_t count,
+                      size_t rounds);
+  void (*decode_pmfs)(const Pmfs& pmfs, const MutableIntArray& out, DecodingLanes* chunks, size_t count,
+                      size_t rounds);
 };
 
-// Of a level, or of the highest below it that has any; for the scalar level they take no symbol.
+// Of a level; for the scalar one they take no round.
 const BlockLoops& block_loops(Simd level);
 
 #if defined(__x86_64__)
+const BlockLoops& avx2_block_loops();
 const BlockLoops& avx512_block_loops();
 #endif
 

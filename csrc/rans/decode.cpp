@@ -1,23 +1,28 @@
-// The decoder: classes from the lanes, block by block, then values from classes and side data. Resumable
-// after every symbol, so that bulk and step decoding are one piece of code. It believes nothing the data
-// says: see the checks.
+// The decoder: symbol by symbol from the lanes, with their side data, whole rounds of them by the block
+// loops. Resumable after every symbol, so that bulk and step decoding are one piece of code. It believes
+// nothing the data says: see the checks.
 #include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
 
 #include "base/bytes.h"
-#include "base/thread_pool.h"
 #include "rans/block_loops.h"
 #include "rans/layout.h"
 #include "rans/rans.h"
+#include "rans/tandem.h"
 
 namespace pycodec::rans {
 namespace {
 
-constexpr size_t kBlock = 1024;
+constexpr size_t kBlock = 256;
 
 constexpr char kWrongTables[] = "; the data is damaged, or was written with other tables";
+
+// A class and itself packed.
+struct Class {
+  uint32_t number, packed;
+};
 
 // The tables of a block of symbols, by prepared tables.
 class TableSource {
@@ -27,24 +32,30 @@ class TableSource {
 
   int precision() const { return tables_->precision(); }
   Form form() const { return {tables_->precision(), tables_->has_shifts(), tables_->has_escapes()}; }
-  const Tables* tables() const { return tables_; }
 
-  // Block of at most kBlock symbols from `begin` in the arrays on.
+  // A block of at most kBlock symbols from `begin` in the arrays on.
   void load(size_t begin, size_t n) { indexes_->load_indexes(begin, n, tables_->size(), block_.data()); }
-  size_t table(size_t i) const { return static_cast<size_t>(block_[i]); }
-  const int32_t* indexes() const { return block_.data(); }
-  const BlockLoops& loops() const { return *loops_; }
 
-  // Symbol i of the block: its class and that packed.
-  uint32_t find(size_t i, uint32_t slot, uint32_t& packed) {
-    const uint32_t cls = tables_->find(table(i), slot);
-    packed = tables_->packed(table(i), cls);
-    return cls;
+  // Symbol i of the block.
+  Class find(size_t i, uint32_t slot) const {
+    const size_t table = static_cast<size_t>(block_[i]);
+    const uint32_t cls = tables_->find(table, slot);
+    return {cls, tables_->packed(table, cls)};
   }
 
-  // Rounds of 32 lanes from symbol i of the block on: see BlockLoops.
-  size_t decode(size_t i, size_t n, uint32_t* states, Words* words, uint16_t* classes) {
-    return loops_->decode(*tables_, block_.data() + i, n, states, words, classes);
+  // The symbol i of this class; `side` has its raw bits and its escape number, if any.
+  template <class Side>
+  int32_t value(size_t i, uint32_t cls, Side&& side) const {
+    const size_t table = static_cast<size_t>(block_[i]);
+    const int k = tables_->shift(table);
+    const int32_t q = tables_->is_escape(table, cls)
+                          ? side.escaped(*tables_, table)
+                          : static_cast<int32_t>(tables_->coarse_value(table, cls));
+    return k == 0 ? q : q * (1 << k) + static_cast<int32_t>(side.raw_bits(k));
+  }
+
+  void decode_rounds(const MutableIntArray& out, DecodingLanes* chunks, size_t count, size_t rounds) const {
+    loops_->decode(*tables_, *indexes_, out, chunks, count, rounds);
   }
 
  private:
@@ -61,25 +72,29 @@ class PmfSource {
 
   int precision() const { return kPmfPrecision; }
   Form form() const { return {kPmfPrecision, false, false}; }
-  const Tables* tables() const { return nullptr; }
   void load(size_t begin, size_t) { begin_ = begin; }
-  size_t decode(size_t i, size_t n, uint32_t* states, Words* words, uint16_t* classes) {
-    return loops_->decode_pmfs(*pmfs_, begin_ + i, n, states, words, classes);
+
+  Class find(size_t i, uint32_t slot) const {
+    std::array<uint16_t, kMaxPmfClasses + 1> starts;
+    pmfs_->row_starts(begin_ + i, starts.data());
+    uint32_t cls = 0;
+    while (starts[cls + 1] <= slot) ++cls;
+    return {cls, pack_class(starts[cls], static_cast<uint32_t>(starts[cls + 1] - starts[cls]))};
   }
 
-  uint32_t find(size_t i, uint32_t slot, uint32_t& packed) {
-    pmfs_->row_starts(begin_ + i, starts_.data());
-    uint32_t cls = 0;
-    while (starts_[cls + 1] <= slot) ++cls;
-    packed = pack_class(starts_[cls], starts_[cls + 1] - starts_[cls]);
-    return cls;
+  template <class Side>
+  int32_t value(size_t, uint32_t cls, Side&&) const {
+    return static_cast<int32_t>(cls);
+  }
+
+  void decode_rounds(const MutableIntArray& out, DecodingLanes* chunks, size_t count, size_t rounds) const {
+    loops_->decode_pmfs(*pmfs_, out, chunks, count, rounds);
   }
 
  private:
   const Pmfs* pmfs_;
   const BlockLoops* loops_;
   size_t begin_ = 0;
-  std::array<uint16_t, kMaxPmfClasses + 1> starts_;
 };
 
 // One chunk, symbol after symbol.
@@ -102,34 +117,67 @@ class ChunkDecoder {
 
   uint64_t remaining() const { return view_.symbols - done_; }
 
-  // The next n <= min(kBlock, remaining()) symbols, which source has loaded.
+  // The next n <= remaining() symbols or fewer, one by one, for position `at` of the arrays; how many.
   template <class Source>
-  void decode(Source& source, size_t n, int32_t* out) {
-    std::array<uint16_t, kBlock> classes;
+  size_t decode(Source& source, size_t at, size_t n, const MutableIntArray& out) {
+    n = std::min(n, kBlock);
+    source.load(at, n);
+    std::array<int32_t, kBlock> values;
     const size_t on_lanes =
         static_cast<size_t>(std::min<uint64_t>(n, lane_symbols_ - std::min(lane_symbols_, done_)));
     if (on_lanes > 0) {
       switch (lanes_) {
         case 1:
-          decode_lanes<1>(source, on_lanes, classes.data());
+          decode_lanes<1>(source, on_lanes, values.data());
           break;
         case 4:
-          decode_lanes<4>(source, on_lanes, classes.data());
+          decode_lanes<4>(source, on_lanes, values.data());
           break;
         case 8:
-          decode_lanes<8>(source, on_lanes, classes.data());
+          decode_lanes<8>(source, on_lanes, values.data());
           break;
         default:
-          decode_lanes<32>(source, on_lanes, classes.data());
+          decode_lanes<32>(source, on_lanes, values.data());
       }
-      if (done_ == lane_symbols_) end_lanes();
     }
-    for (size_t i = on_lanes; i < n; ++i) {
-      classes[i] = static_cast<uint16_t>(decode_tail_symbol(source, i));
-      ++done_;
+    for (size_t i = on_lanes; i < n; ++i) values[i] = decode_tail_symbol(source, i);
+    out.store(at, n, values.data());
+    return n;
+  }
+
+  // For the block loops: whole rounds that are next, and the lanes before and after them.
+  size_t rounds() const {
+    if (lanes_ != kRound || done_ % kRound != 0 || done_ >= lane_symbols_) return 0;
+    return static_cast<size_t>((lane_symbols_ - done_) / kRound);
+  }
+  DecodingLanes lanes(size_t at) {
+    const uint8_t* words = view_.words.data();
+    return {at, states_.data(), {words + 2 * word_, words + view_.words.size()}, &raw_};
+  }
+  void move_to(const DecodingLanes& lanes, size_t symbols) {
+    word_ = static_cast<size_t>(lanes.words.next - view_.words.data()) / 2;
+    move_on_lanes(symbols);
+  }
+  size_t to_end_of_round() const { return kRound - static_cast<size_t>(done_ % kRound); }
+
+  // The side data of the next symbol.
+  uint32_t raw_bits(int k) {
+    uint32_t low = 0;
+    if (!raw_.get(k, low)) {
+      view_.fail(offset_of(view_.escapes), "its raw bits end early" + std::string(kWrongTables));
     }
-    to_values(source, classes.data(), n, out);
-    if (remaining() == 0) end_chunk();
+    return low;
+  }
+  // q, which times 2^k is an int32.
+  int32_t escaped(const Tables& tables, size_t table) {
+    const uint64_t number = escapes_.varint("its escapes");
+    if (number >> 40 != 0) escapes_.fail("an escaped symbol beyond int32");
+    const int64_t q = tables.coarse_value_of_escape(table, number);
+    const int k = tables.shift(table);
+    if (q < std::numeric_limits<int32_t>::min() >> k || q > std::numeric_limits<int32_t>::max() >> k) {
+      escapes_.fail("an escaped symbol beyond int32");
+    }
+    return static_cast<int32_t>(q);
   }
 
  private:
@@ -139,37 +187,29 @@ class ChunkDecoder {
   size_t words_left() const { return view_.words.size() / 2 - word_; }
 
   template <size_t L, class Source>
-  void decode_lanes(Source& source, size_t n, uint16_t* classes) {
+  void decode_lanes(const Source& source, size_t n, int32_t* values) {
     const int precision = source.precision();
     const uint32_t mask = (1u << precision) - 1;
     size_t lane = static_cast<size_t>(done_ % L);
     size_t i = 0;
     while (i < n) {
-      if (L == kMaxLanes && lane == 0) {
-        const uint8_t* words = view_.words.data();
-        Words left{words + 2 * word_, words + view_.words.size()};
-        i += source.decode(i, n - i, states_.data(), &left, classes + i);
-        word_ = static_cast<size_t>(left.next - words) / 2;
-        if (i == n) break;
-      }
       if (lane == 0 && n - i >= L && words_left() >= L) {
         // A whole round: one check of bounds, then reads without branches.
         const uint8_t* p = view_.words.data() + 2 * word_;
         for (size_t l = 0; l < L; ++l) {
-          uint32_t x = states_[l], packed;
-          classes[i + l] = static_cast<uint16_t>(source.find(i + l, x & mask, packed));
-          x = step_decode(x, packed, precision);
+          const Class found = source.find(i + l, states_[l] & mask);
+          const uint32_t x = step_decode(states_[l], found.packed, precision);
           const uint32_t refilled = x << 16 | load_u16(p);
           const bool refill = x < kLowerBound;
           states_[l] = refill ? refilled : x;
           p += refill ? 2 : 0;
+          values[i + l] = source.value(i + l, found.number, *this);
         }
         word_ = static_cast<size_t>(p - view_.words.data()) / 2;
         i += L;
       } else {
-        uint32_t x = states_[lane], packed;
-        classes[i] = static_cast<uint16_t>(source.find(i, x & mask, packed));
-        x = step_decode(x, packed, precision);
+        const Class found = source.find(i, states_[lane] & mask);
+        uint32_t x = step_decode(states_[lane], found.packed, precision);
         if (x < kLowerBound) {
           if (words_left() == 0) {
             view_.fail(offset_of(view_.raw),
@@ -178,11 +218,17 @@ class ChunkDecoder {
           x = x << 16 | load_u16(view_.words.data() + 2 * word_++);
         }
         states_[lane] = x;
+        values[i] = source.value(i, found.number, *this);
         lane = lane + 1 == L ? 0 : lane + 1;
         ++i;
       }
     }
+    move_on_lanes(n);
+  }
+
+  void move_on_lanes(size_t n) {
     done_ += n;
+    if (n > 0 && done_ == lane_symbols_) end_lanes();
   }
 
   // After the last symbol on the lanes: their states hold the tail.
@@ -198,19 +244,19 @@ class ChunkDecoder {
                                              std::string(kWrongTables));
       }
     }
-    if (lanes_ == 1) return;
-    tail_state_ = states_[0] << 16 | (states_[1] & 0xffff);
-    tail_word_ = 2;
-    if (tail_state_ < kLowerBound) view_.fail(view_.offset, "the state of its tail is below 2^16");
-    if (lane_symbols_ == view_.symbols) end_tail();
+    if (lanes_ > 1) {
+      tail_state_ = states_[0] << 16 | (states_[1] & 0xffff);
+      tail_word_ = 2;
+      if (tail_state_ < kLowerBound) view_.fail(view_.offset, "the state of its tail is below 2^16");
+    }
+    if (lane_symbols_ == view_.symbols) end_chunk();
   }
 
   template <class Source>
-  uint32_t decode_tail_symbol(Source& source, size_t i) {
+  int32_t decode_tail_symbol(const Source& source, size_t i) {
     const int precision = source.precision();
-    uint32_t packed;
-    const uint32_t cls = source.find(i, tail_state_ & ((1u << precision) - 1), packed);
-    tail_state_ = step_decode(tail_state_, packed, precision);
+    const Class found = source.find(i, tail_state_ & ((1u << precision) - 1));
+    tail_state_ = step_decode(tail_state_, found.packed, precision);
     if (tail_state_ < kLowerBound) {
       if (tail_word_ == lanes_) {
         view_.fail(view_.offset, "the words of its tail end at symbol " + std::to_string(done_) +
@@ -218,54 +264,21 @@ class ChunkDecoder {
       }
       tail_state_ = tail_state_ << 16 | (states_[tail_word_++] & 0xffff);
     }
-    if (done_ + 1 == view_.symbols) end_tail();
-    return cls;
+    const int32_t value = source.value(i, found.number, *this);
+    if (++done_ == view_.symbols) end_chunk();
+    return value;
   }
 
-  void end_tail() {
-    bool clean = tail_state_ == kLowerBound;
-    for (; tail_word_ < lanes_; ++tail_word_) clean = clean && states_[tail_word_] == kLowerBound;
-    if (!clean) {
-      view_.fail(view_.offset,
-                 "its tail does not end in the state it was started with" + std::string(kWrongTables));
-    }
-  }
-
-  void to_values(const PmfSource&, const uint16_t* classes, size_t n, int32_t* out) {
-    std::copy(classes, classes + n, out);
-  }
-
-  // Classes with their side data.
-  void to_values(const TableSource& source, const uint16_t* classes, size_t n, int32_t* out) {
-    const Tables& tables = *source.tables();
-    const int32_t* indexes = source.indexes();
-    for (size_t i = 0; i < n;) {
-      i += source.loops().values(tables, indexes + i, classes + i, n - i, &raw_, out + i);
-      // What the loop stops at is among the next symbols.
-      for (const size_t end = std::min(n, i + 16); i < end; ++i) {
-        const int32_t q = coarse_value(tables, source.table(i), classes[i]);
-        const int k = tables.shift(source.table(i));
-        uint32_t low = 0;
-        if (k > 0 && !raw_.get(k, low)) {
-          view_.fail(offset_of(view_.escapes), "its raw bits end early" + std::string(kWrongTables));
-        }
-        out[i] = q * (1 << k) + static_cast<int32_t>(low);
+  // After the last symbol of all.
+  void end_chunk() {
+    if (lanes_ > 1) {
+      bool clean = tail_state_ == kLowerBound;
+      for (; tail_word_ < lanes_; ++tail_word_) clean = clean && states_[tail_word_] == kLowerBound;
+      if (!clean) {
+        view_.fail(view_.offset,
+                   "its tail does not end in the state it was started with" + std::string(kWrongTables));
       }
     }
-  }
-
-  // q, which times 2^k is an int32.
-  int32_t coarse_value(const Tables& tables, size_t table, uint32_t cls) {
-    if (!tables.is_escape(table, cls)) return static_cast<int32_t>(tables.coarse_value(table, cls));
-    const uint64_t number = escapes_.varint("its escapes");
-    if (number >> 40 != 0) escapes_.fail("an escaped symbol beyond int32");
-    const int64_t q = tables.coarse_value_of_escape(table, number);
-    const int k = tables.shift(table);
-    if (!is_coarse_int32(q, k)) escapes_.fail("an escaped symbol beyond int32");
-    return static_cast<int32_t>(q);
-  }
-
-  void end_chunk() {
     if (!raw_.at_end()) {
       view_.fail(offset_of(view_.raw) + raw_.bytes_read(),
                  "raw bits that belong to no symbol" + std::string(kWrongTables));
@@ -286,6 +299,50 @@ class ChunkDecoder {
   ByteReader escapes_;
 };
 
+// A chunk's next symbols and where in the arrays they belong.
+struct Run {
+  ChunkDecoder* chunk;
+  size_t begin, end;
+};
+
+// At most `rounds` rounds of all runs by the block loops; says whether there were any.
+template <class Source>
+bool decode_rounds(const Source& source, Run* runs, size_t count, size_t rounds, const MutableIntArray& out) {
+  std::array<DecodingLanes, kTandem> lanes;
+  for (size_t k = 0; k < count; ++k) {
+    rounds = std::min({rounds, runs[k].chunk->rounds(), (runs[k].end - runs[k].begin) / kRound});
+    lanes[k] = runs[k].chunk->lanes(runs[k].begin);
+  }
+  if (rounds == 0) return false;
+  source.decode_rounds(out, lanes.data(), count, rounds);
+  bool moved = false;
+  for (size_t k = 0; k < count; ++k) {
+    const size_t n = lanes[k].begin - runs[k].begin;
+    runs[k].chunk->move_to(lanes[k], n);
+    runs[k].begin += n;
+    moved = moved || n > 0;
+  }
+  return moved;
+}
+
+// All symbols of one run or of two in tandem.
+template <class Source>
+void decode_runs(Source& source, Run* runs, size_t count, const MutableIntArray& out) {
+  for (bool any = true; any;) {
+    any = false;
+    const bool smooth = decode_rounds(source, runs, count, SIZE_MAX, out);
+    for (size_t k = 0; k < count; ++k) {
+      Run& run = runs[k];
+      // Whatever the loops stopped at is the next round of one of the chunks.
+      if (run.begin < run.end && (count == 1 || !decode_rounds(source, &run, 1, 1, out))) {
+        const size_t n = std::min(run.end - run.begin, smooth ? run.chunk->to_end_of_round() : kBlock);
+        run.begin += run.chunk->decode(source, run.begin, n, out);
+      }
+      any = any || run.begin < run.end;
+    }
+  }
+}
+
 template <class Source>
 void decode_stream(Bytes data, const Source& source, const MutableIntArray& out, Options options) {
   const StreamView stream(data, source.form());
@@ -293,19 +350,18 @@ void decode_stream(Bytes data, const Source& source, const MutableIntArray& out,
     throw CorruptStream("the stream holds " + std::to_string(stream.count()) + " symbols; expected " +
                         std::to_string(out.size));
   }
-  parallel_for(stream.chunks().size(), options.threads, [&](size_t c) {
-    const ChunkView& view = stream.chunks()[c];
-    stream.check_crc(view);
+  in_tandem(stream.chunks().size(), options.threads, [&](size_t first, size_t n) {
     Source mine = source;
-    ChunkDecoder chunk(view, static_cast<size_t>(stream.lanes()));
-    std::array<int32_t, kBlock> values;
-    for (size_t at = static_cast<size_t>(view.first_symbol); chunk.remaining() > 0;) {
-      const size_t n = static_cast<size_t>(std::min<uint64_t>(kBlock, chunk.remaining()));
-      mine.load(at, n);
-      chunk.decode(mine, n, values.data());
-      out.store(at, n, values.data());
-      at += n;
+    std::array<std::optional<ChunkDecoder>, kTandem> chunks;
+    std::array<Run, kTandem> runs;
+    for (size_t k = 0; k < n; ++k) {
+      const ChunkView& view = stream.chunks()[first + k];
+      stream.check_crc(view);
+      chunks[k].emplace(view, static_cast<size_t>(stream.lanes()));
+      const size_t begin = static_cast<size_t>(view.first_symbol);
+      runs[k] = {&*chunks[k], begin, begin + static_cast<size_t>(view.symbols)};
     }
+    decode_runs(mine, runs.data(), n, out);
   });
 }
 
@@ -363,13 +419,11 @@ void StepDecoder::pull(const IntArray& indexes, const MutableIntArray& out) {
   }
   s.failed = true;  // until this pull is through
   TableSource source(s.tables, indexes, s.loops);
-  std::array<int32_t, kBlock> values;
   for (size_t at = 0; at < out.size;) {
     ChunkDecoder& chunk = s.chunk();
-    const size_t n = static_cast<size_t>(std::min<uint64_t>({kBlock, chunk.remaining(), out.size - at}));
-    source.load(at, n);
-    chunk.decode(source, n, values.data());
-    out.store(at, n, values.data());
+    const size_t n = static_cast<size_t>(std::min<uint64_t>(chunk.remaining(), out.size - at));
+    Run run{&chunk, at, at + n};
+    decode_runs(source, &run, 1, out);
     at += n;
     s.remaining -= n;
   }

@@ -1,6 +1,5 @@
-// The encoder, in two passes over a chunk: forward from symbols to packed classes and side data, then
-// backward through the lanes. Two sources of tables share it: prepared tables, and a row of probabilities a
-// symbol.
+// The encoder: every chunk from its last symbol to its first, classes, side data and lanes in one go. Two
+// sources of tables share it: prepared tables, and a row of probabilities a symbol.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -8,244 +7,365 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "base/thread_pool.h"
 #include "rans/block_loops.h"
 #include "rans/choices.h"
 #include "rans/layout.h"
 #include "rans/rans.h"
+#include "rans/tandem.h"
 
 namespace pycodec::rans {
 namespace {
 
-constexpr size_t kBlock = 1024;
+constexpr size_t kBlock = 256;
 static_assert(kSampleBlock <= kBlock);
+
+// What one symbol is coded as.
+struct Code {
+  uint32_t packed;
+  uint32_t low = 0;  // its raw bits
+  int shift = 0;     // and how many
+  bool escapes = false;
+  uint64_t escape_number = 0;
+};
+
+// What classes without raw bits take, in 1/256 bit.
+uint64_t cost_of(const uint32_t* packed, size_t n, int precision) {
+  static const std::vector<uint16_t> logarithms = [] {
+    std::vector<uint16_t> all((1u << kMaxPrecision) + 1);
+    for (uint32_t f = 1; f < all.size(); ++f) all[f] = static_cast<uint16_t>(log2_256(f));
+    return all;
+  }();
+  uint64_t sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += logarithms[class_freq(packed[i])];
+  return n * 256 * static_cast<uint64_t>(precision) - sum;
+}
 
 // Symbols with prepared tables.
 class TableSource {
  public:
   TableSource(const IntArray& symbols, const Tables& tables, const IntArray& indexes, const BlockLoops& loops)
-      : symbols_(symbols), tables_(tables), indexes_(indexes), loops_(loops) {}
+      : symbols_(&symbols), tables_(&tables), indexes_(&indexes), loops_(&loops) {}
 
-  size_t count() const { return symbols_.size; }
-  Form form() const { return {tables_.precision(), tables_.has_shifts(), tables_.has_escapes()}; }
+  size_t count() const { return symbols_->size; }
+  Form form() const { return {tables_->precision(), tables_->has_shifts(), tables_->has_escapes()}; }
 
-  // The sum of costs of symbols [begin, begin + n), n <= kBlock; one without a class, an error later, costs
-  // nothing.
-  uint64_t cost(size_t begin, size_t n) const {
-    std::array<int32_t, kBlock> symbols, indexes;
-    symbols_.load(begin, n, symbols.data(), "symbols");
-    indexes_.load_indexes(begin, n, tables_.size(), indexes.data());
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; ++i) {
-      const size_t t = static_cast<size_t>(indexes[i]);
-      const Tables::Coded coded = tables_.classify(t, symbols[i]);
-      if (coded.cls != Tables::kNoClass) sum += tables_.cost(t, coded.cls);
+  // A block of at most kBlock symbols from `begin` in the arrays on.
+  void load(size_t begin, size_t n) {
+    begin_ = begin;
+    symbols_->load(begin, n, symbol_.data(), "symbols");
+    indexes_->load_indexes(begin, n, tables_->size(), index_.data());
+  }
+
+  // Symbol i of the block.
+  Code code(size_t i) const {
+    const size_t table = static_cast<size_t>(index_[i]);
+    const Tables::Coded coded = tables_->classify(table, symbol_[i]);
+    if (coded.cls == Tables::kNoClass) {
+      throw InvalidArgument("symbols[" + std::to_string(begin_ + i) + "] is " + std::to_string(symbol_[i]) +
+                            ", which table " + std::to_string(table) +
+                            " has no class for; clip the symbols or use tables with an escape");
+    }
+    const int shift = tables_->shift(table);
+    return {tables_->packed(table, coded.cls), static_cast<uint32_t>(symbol_[i]) & ((1u << shift) - 1), shift,
+            tables_->is_escape(table, coded.cls), coded.escape_number};
+  }
+
+  // The sum of costs of a block; a symbol without a class, an error later, costs nothing.
+  uint64_t cost(size_t begin, size_t n) {
+    std::array<uint32_t, kBlock> packed;
+    std::array<uint8_t, kBlock + 8> bits;
+    RawSink raw{bits.data() + bits.size()};
+    const size_t rounds =
+        loops_->classify(*tables_, *symbols_, *indexes_, begin, n / kRound, packed.data(), &raw);
+    const size_t raw_bits = static_cast<size_t>(8 * (bits.data() + bits.size() - raw.next) + raw.count);
+    uint64_t sum = 256 * raw_bits + cost_of(packed.data(), rounds * kRound, tables_->precision());
+    if (rounds * kRound == n) return sum;
+    load(begin, n);
+    for (size_t i = rounds * kRound; i < n; ++i) {
+      const size_t table = static_cast<size_t>(index_[i]);
+      const Tables::Coded coded = tables_->classify(table, symbol_[i]);
+      if (coded.cls != Tables::kNoClass) sum += tables_->cost(table, coded.cls);
     }
     return sum;
   }
 
-  // Symbols [begin, begin + n) to packed classes, and to the side data of a chunk.
-  void prepare(size_t begin, size_t n, uint32_t* packed, EncodedChunk& chunk) const {
-    std::array<int32_t, kBlock> symbols, indexes;
-    ByteWriter escapes;
-    if (tables_.has_shifts()) chunk.raw.resize(n - n / 8 + 16);  // 7 bits each
-    RawSink raw{chunk.raw.data()};
-    for (size_t done = 0; done < n; done += kBlock) {
-      const size_t m = std::min(kBlock, n - done);
-      symbols_.load(begin + done, m, symbols.data(), "symbols");
-      indexes_.load_indexes(begin + done, m, tables_.size(), indexes.data());
-      for (size_t i = 0; i < m;) {
-        i += loops_.classify(tables_, symbols.data() + i, indexes.data() + i, m - i, packed + done + i, &raw);
-        // What the loop stops at is among the next symbols.
-        for (const size_t end = std::min(m, i + 16); i < end; ++i) {
-          const size_t table = static_cast<size_t>(indexes[i]);
-          packed[done + i] = classify(symbols[i], table, begin + done + i, escapes);
-          if (const int k = tables_.shift(table); k > 0) {
-            raw.put(static_cast<uint32_t>(symbols[i]) & ((1u << k) - 1), k);
-          }
-        }
-      }
-    }
-    if (tables_.has_shifts()) {
-      chunk.raw.resize(static_cast<size_t>(raw.next - chunk.raw.data()) + (raw.count > 0 ? 1 : 0));
-    }
-    chunk.escapes = std::move(escapes.bytes());
+  void prefetch(size_t begin, size_t n) const {
+    symbols_->prefetch(begin, n);
+    if (indexes_->size > 0) indexes_->prefetch(begin, n);
+  }
+
+  void encode_rounds(EncodingLanes* chunks, size_t count, size_t rounds) const {
+    loops_->encode(*tables_, *symbols_, *indexes_, chunks, count, rounds);
   }
 
  private:
-  uint32_t classify(int32_t symbol, size_t table, size_t position, ByteWriter& escapes) const {
-    const Tables::Coded coded = tables_.classify(table, symbol);
-    if (coded.cls == Tables::kNoClass) {
-      throw InvalidArgument("symbols[" + std::to_string(position) + "] is " + std::to_string(symbol) +
-                            ", which table " + std::to_string(table) +
-                            " has no class for; clip the symbols or use tables with an escape");
-    }
-    if (tables_.is_escape(table, coded.cls)) escapes.varint(coded.escape_number);
-    return tables_.packed(table, coded.cls);
-  }
-
-  const IntArray& symbols_;
-  const Tables& tables_;
-  const IntArray& indexes_;
-  const BlockLoops& loops_;
+  const IntArray* symbols_;
+  const Tables* tables_;
+  const IntArray* indexes_;
+  const BlockLoops* loops_;
+  size_t begin_ = 0;
+  std::array<int32_t, kBlock> symbol_, index_;
 };
 
 // Symbols with a row of probabilities each.
 class PmfSource {
  public:
   PmfSource(const IntArray& symbols, const Pmfs& pmfs, const BlockLoops& loops)
-      : symbols_(symbols), pmfs_(pmfs), loops_(loops) {}
+      : symbols_(&symbols), pmfs_(&pmfs), loops_(&loops) {}
 
-  size_t count() const { return symbols_.size; }
+  size_t count() const { return symbols_->size; }
   Form form() const { return {kPmfPrecision, false, false}; }
 
-  uint64_t cost(size_t begin, size_t n) const {
-    std::array<uint32_t, kBlock> packed;
-    pack(begin, n, packed.data());
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; ++i) sum += kPmfPrecision * 256 - log2_256(class_freq(packed[i]));
-    return sum;
+  void load(size_t begin, size_t n) {
+    begin_ = begin;
+    symbols_->load(begin, n, symbol_.data(), "symbols");
   }
 
-  void prepare(size_t begin, size_t n, uint32_t* packed, EncodedChunk&) const {
-    for (size_t done = 0; done < n; done += kBlock)
-      pack(begin + done, std::min(kBlock, n - done), packed + done);
+  Code code(size_t i) const {
+    const size_t classes = pmfs_->classes;
+    if (symbol_[i] < 0 || static_cast<size_t>(symbol_[i]) >= classes) {
+      throw InvalidArgument("symbols[" + std::to_string(begin_ + i) + "] is " + std::to_string(symbol_[i]) +
+                            "; expected 0 to " + std::to_string(classes - 1) + ", pmfs having " +
+                            std::to_string(classes) + " classes");
+    }
+    std::array<uint16_t, kMaxPmfClasses + 1> starts;
+    pmfs_->row_starts(begin_ + i, starts.data());
+    const size_t cls = static_cast<size_t>(symbol_[i]);
+    return {pack_class(starts[cls], static_cast<uint32_t>(starts[cls + 1] - starts[cls]))};
+  }
+
+  uint64_t cost(size_t begin, size_t n) {
+    std::array<uint32_t, kBlock> packed;
+    const size_t rounds = loops_->classify_pmfs(*pmfs_, *symbols_, begin, n / kRound, packed.data());
+    if (rounds * kRound < n) load(begin, n);
+    for (size_t i = rounds * kRound; i < n; ++i) packed[i] = code(i).packed;
+    return cost_of(packed.data(), n, kPmfPrecision);
+  }
+
+  void prefetch(size_t begin, size_t n) const {
+    symbols_->prefetch(begin, n);
+    const size_t row = pmfs_->classes * (pmfs_->floats != nullptr ? 4 : 2);
+    const char* rows = pmfs_->floats != nullptr ? reinterpret_cast<const char*>(pmfs_->floats)
+                                                : reinterpret_cast<const char*>(pmfs_->words);
+    prefetch_bytes(rows + begin * row, n * row);
+  }
+
+  void encode_rounds(EncodingLanes* chunks, size_t count, size_t rounds) const {
+    loops_->encode_pmfs(*pmfs_, *symbols_, chunks, count, rounds);
   }
 
  private:
-  // n <= kBlock
-  void pack(size_t begin, size_t n, uint32_t* packed) const {
-    std::array<int32_t, kBlock> symbols;
-    symbols_.load(begin, n, symbols.data(), "symbols");
-    for (size_t i = 0; i < n;) {
-      i += loops_.classify_pmfs(pmfs_, begin + i, symbols.data() + i, n - i, packed + i);
-      // What the loop stops at is among the next symbols.
-      for (const size_t end = std::min(n, i + 16); i < end; ++i) packed[i] = classify(symbols[i], begin + i);
-    }
-  }
-
-  uint32_t classify(int32_t symbol, size_t position) const {
-    if (symbol < 0 || static_cast<size_t>(symbol) >= pmfs_.classes) {
-      throw InvalidArgument("symbols[" + std::to_string(position) + "] is " + std::to_string(symbol) +
-                            "; expected 0 to " + std::to_string(pmfs_.classes - 1) + ", pmfs having " +
-                            std::to_string(pmfs_.classes) + " classes");
-    }
-    std::array<uint16_t, kMaxPmfClasses + 1> starts;
-    pmfs_.row_starts(position, starts.data());
-    const uint32_t start = starts[static_cast<size_t>(symbol)];
-    return pack_class(start, starts[static_cast<size_t>(symbol) + 1] - start);
-  }
-
-  const IntArray& symbols_;
-  const Pmfs& pmfs_;
-  const BlockLoops& loops_;
+  const IntArray* symbols_;
+  const Pmfs* pmfs_;
+  const BlockLoops* loops_;
+  size_t begin_ = 0;
+  std::array<int32_t, kBlock> symbol_;
 };
 
 template <class Source>
-Choices make_choices(const Source& source) {
+Choices make_choices(Source source) {
   const uint64_t count = source.count();
   uint64_t cost = 0, sampled = 0;
   const uint64_t block = count <= kSampleAll ? kBlock : kSampleBlock;
   const uint64_t stride = count <= kSampleAll ? kBlock : kSampleStride;
   for (uint64_t begin = 0; begin < count; begin += stride) {
     const uint64_t n = std::min(block, count - begin);
+    // Blocks lie so far apart that each would wait for memory.
+    const uint64_t ahead = begin + 8 * stride;
+    if (ahead + block <= count) source.prefetch(static_cast<size_t>(ahead), static_cast<size_t>(block));
     cost += source.cost(static_cast<size_t>(begin), static_cast<size_t>(n));
     sampled += n;
   }
   return choose(cost, sampled, count);
 }
 
-// The symbols from the end whose words fit in the lanes' start states; sets those states and returns how
-// many.
-size_t encode_tail(const uint32_t* packed, size_t n, size_t lanes, int precision, uint32_t* states) {
-  std::array<uint32_t, kMaxLanes> words;
-  const size_t room = lanes - 2;
-  size_t used = 0, first = n;
-  uint32_t x = kLowerBound;
-  for (; first > 0; --first) {
-    const uint32_t p = packed[first - 1];
-    if (step_emits(x, class_freq(p), precision)) {
-      if (used == room) break;
-      words[used++] = x & 0xffff;
-      x >>= 16;
+// One chunk, from its last symbol to its first: symbols [begin, begin + left()) are still to be coded.
+class ChunkEncoder {
+ public:
+  ChunkEncoder(const Form& form, uint64_t index, size_t begin, size_t n, size_t lanes)
+      : form_(form),
+        index_(index),
+        begin_(begin),
+        left_(n),
+        lanes_(lanes),
+        word_room_(new uint16_t[n + kRound]),  // at most one a symbol
+        words_(word_room_.get() + n + kRound),
+        words_end_(words_) {
+    states_.fill(kLowerBound);
+    if (!form.has_raw) return;
+    const size_t size = n - n / 8 + 8;  // 7 bits each
+    raw_room_.reset(new uint8_t[size]);
+    raw_end_ = raw_room_.get() + size;
+    raw_.next = raw_end_;
+  }
+
+  size_t left() const { return left_; }
+
+  // The symbols from the end whose words fit in the lanes' start states. First of all.
+  template <class Source>
+  void encode_tail(Source& source) {
+    if (lanes_ == 1) return;
+    std::array<uint32_t, kMaxLanes> words;
+    const size_t room = lanes_ - 2;
+    size_t used = 0, loaded = 0;
+    uint32_t x = kLowerBound;
+    for (; left_ > 0; --left_, ++tail_) {
+      if (loaded == 0) loaded = load_last(source, kBlock);
+      const Code code = source.code(--loaded);
+      if (step_emits(x, class_freq(code.packed), form_.precision)) {
+        if (used == room) break;
+        words[used++] = x & 0xffff;
+        x >>= 16;
+      }
+      x = step_encode(x, code.packed, form_.precision);
+      put_side(code);
     }
-    x = step_encode(x, p, precision);
+    states_[0] |= x >> 16;
+    states_[1] |= x & 0xffff;
+    for (size_t w = 0; w < used; ++w) states_[2 + w] |= words[used - 1 - w];
   }
-  states[0] = kLowerBound | x >> 16;
-  states[1] = kLowerBound | (x & 0xffff);
-  for (size_t w = 0; w < room; ++w) states[2 + w] = kLowerBound | (w < used ? words[used - 1 - w] : 0);
-  return n - first;
-}
 
-// Symbols [first, n) backward through L lanes, words going down from `end`. Returns the first word.
-template <size_t L>
-uint16_t* encode_lanes(const uint32_t* packed, size_t first, size_t n, int precision, uint32_t* states,
-                       uint16_t* end) {
-  for (size_t i = n; i > first;) {
-    --i;
-    uint32_t x = states[i % L];
-    const bool emits = step_emits(x, class_freq(packed[i]), precision);
-    end[-1] = static_cast<uint16_t>(x);  // without a branch: overwritten unless it counts
-    end -= emits;
-    x = emits ? x >> 16 : x;
-    states[i % L] = step_encode(x, packed[i], precision);
+  // The next n symbols or fewer, one by one.
+  template <class Source>
+  void encode(Source& source, size_t n) {
+    n = load_last(source, std::min(n, kBlock));
+    switch (lanes_) {
+      case 1:
+        return encode_lanes<1>(source, n);
+      case 4:
+        return encode_lanes<4>(source, n);
+      case 8:
+        return encode_lanes<8>(source, n);
+      default:
+        return encode_lanes<32>(source, n);
+    }
   }
-  return end;
-}
 
-uint16_t* encode_32_lanes(const uint32_t* packed, size_t n, int precision, uint32_t* states, uint16_t* end,
-                          const BlockLoops& loops) {
-  size_t whole = n / 32 * 32;
-  end = encode_lanes<32>(packed, whole, n, precision, states, end);
-  whole -= loops.encode(packed, whole, precision, states, &end);
-  return encode_lanes<32>(packed, 0, whole, precision, states, end);
+  // For the block loops: whole rounds that are next, and the lanes before and after them.
+  size_t rounds() const { return lanes_ == kRound && left_ % kRound == 0 ? left_ / kRound : 0; }
+  EncodingLanes lanes() { return {begin_ + left_, states_.data(), words_, &raw_}; }
+  void move_to(const EncodingLanes& lanes) {
+    left_ = lanes.end - begin_;
+    words_ = lanes.words;
+  }
+
+  EncodedChunk finish(Bytes prefix) const {
+    const Span<const uint16_t> words(words_, static_cast<size_t>(words_end_ - words_));
+    ByteWriter escapes;
+    for (auto number = escapes_.rbegin(); number != escapes_.rend(); ++number) escapes.varint(*number);
+    return write_chunk(form_, prefix,
+                       {index_, tail_, {states_.data(), lanes_}, words, &raw_, raw_end_, escapes.bytes()});
+  }
+
+ private:
+  template <class Source>
+  size_t load_last(Source& source, size_t n) const {
+    n = std::min(n, left_);
+    source.load(begin_ + left_ - n, n);
+    return n;
+  }
+
+  void put_side(const Code& code) {
+    if (code.escapes) escapes_.push_back(code.escape_number);
+    if (code.shift > 0) raw_.put(code.low, code.shift);
+  }
+
+  template <size_t L, class Source>
+  void encode_lanes(const Source& source, size_t n) {
+    const int precision = form_.precision;
+    uint16_t* words = words_;
+    for (size_t i = n; i > 0; --i) {
+      const Code code = source.code(i - 1);
+      uint32_t& state = states_[--left_ % L];
+      const bool emits = step_emits(state, class_freq(code.packed), precision);
+      words[-1] = static_cast<uint16_t>(state);  // without a branch: overwritten unless it counts
+      words -= emits;
+      state = step_encode(emits ? state >> 16 : state, code.packed, precision);
+      put_side(code);
+    }
+    words_ = words;
+  }
+
+  Form form_;
+  uint64_t index_;
+  size_t begin_, left_, lanes_;
+  uint64_t tail_ = 0;
+  std::array<uint32_t, kMaxLanes> states_;
+  std::unique_ptr<uint16_t[]> word_room_;
+  uint16_t *words_, *words_end_;  // they go down
+  std::unique_ptr<uint8_t[]> raw_room_;
+  uint8_t* raw_end_ = nullptr;
+  RawSink raw_{nullptr};
+  std::vector<uint64_t> escapes_;  // from the last
+};
+
+// All symbols of one chunk or of two in tandem.
+template <class Source>
+void encode_all(Source& source, ChunkEncoder* chunks, size_t count) {
+  for (size_t k = 0; k < count; ++k) {
+    chunks[k].encode_tail(source);
+    if (chunks[k].left() % kRound != 0) chunks[k].encode(source, chunks[k].left() % kRound);
+  }
+  // At most `rounds` rounds by the block loops; says whether there were any.
+  const auto loop = [&source](ChunkEncoder* first, size_t n, size_t rounds) {
+    std::array<EncodingLanes, kTandem> lanes;
+    for (size_t k = 0; k < n; ++k) {
+      rounds = std::min(rounds, first[k].rounds());
+      lanes[k] = first[k].lanes();
+    }
+    if (rounds > 0) source.encode_rounds(lanes.data(), n, rounds);
+    bool moved = false;
+    for (size_t k = 0; k < n; ++k) {
+      moved = moved || lanes[k].end != first[k].lanes().end;
+      first[k].move_to(lanes[k]);
+    }
+    return moved;
+  };
+  for (bool any = true; any;) {
+    any = false;
+    const bool smooth = loop(chunks, count, SIZE_MAX);
+    for (size_t k = 0; k < count; ++k) {
+      // Whatever the loops stopped at is the next round of one of the chunks.
+      if (chunks[k].left() > 0 && !loop(chunks + k, 1, count == 1 ? 0 : 1)) {
+        chunks[k].encode(source, smooth ? kRound : kBlock);
+      }
+      any = any || chunks[k].left() > 0;
+    }
+  }
 }
 
 template <class Source>
-EncodedChunk encode_chunk(const Source& source, size_t begin, size_t n, size_t lanes,
-                          const BlockLoops& loops) {
-  const int precision = source.form().precision;
-  EncodedChunk chunk;
-  const std::unique_ptr<uint32_t[]> room(new uint32_t[n]);
-  uint32_t* packed = room.get();
-  source.prepare(begin, n, packed, chunk);
-  chunk.states.assign(lanes, kLowerBound);
-  uint32_t* states = chunk.states.data();
-  if (lanes > 1) chunk.tail = encode_tail(packed, n, lanes, precision, states);
-  const size_t m = n - static_cast<size_t>(chunk.tail);
-  chunk.word_room.reset(new uint16_t[m + 1]);  // at most one a symbol, and one that does not count
-  uint16_t* end = chunk.word_room.get() + m + 1;
-  uint16_t* words = lanes == 1   ? encode_lanes<1>(packed, 0, m, precision, states, end)
-                    : lanes == 4 ? encode_lanes<4>(packed, 0, m, precision, states, end)
-                    : lanes == 8 ? encode_lanes<8>(packed, 0, m, precision, states, end)
-                                 : encode_32_lanes(packed, m, precision, states, end, loops);
-  chunk.words = {words, static_cast<size_t>(end - words)};
-  return chunk;
-}
-
-template <class Source>
-std::vector<uint8_t> encode_stream(const Source& source, Options options) {
+EncodedStream encode_stream(const Source& source, Options options) {
   const size_t count = source.count();
-  if (count == 0) return write_stream(source.form(), 1, 0, 0, {});
+  EncodedStream stream;
+  if (count == 0) {
+    stream.prefix = write_prefix(source.form(), 1, 0, 0);
+    return stream;
+  }
   const Choices choices = make_choices(source);
-  std::vector<EncodedChunk> chunks(static_cast<size_t>(ceil_div(count, choices.chunk_symbols)));
-  const BlockLoops& loops = block_loops(options.simd);
-  parallel_for(chunks.size(), options.threads, [&](size_t c) {
-    const size_t begin = c * static_cast<size_t>(choices.chunk_symbols);
-    const size_t n = std::min(static_cast<size_t>(choices.chunk_symbols), count - begin);
-    chunks[c] = encode_chunk(source, begin, n, static_cast<size_t>(choices.lanes), loops);
+  const size_t lanes = static_cast<size_t>(choices.lanes), size = static_cast<size_t>(choices.chunk_symbols);
+  stream.prefix = write_prefix(source.form(), lanes, count, size);
+  stream.chunks.resize(static_cast<size_t>(ceil_div(count, size)));
+  in_tandem(stream.chunks.size(), options.threads, [&](size_t first, size_t n) {
+    Source mine = source;
+    std::vector<ChunkEncoder> chunks;
+    for (size_t c = first; c < first + n; ++c) {
+      chunks.emplace_back(source.form(), c, c * size, std::min(size, count - c * size), lanes);
+    }
+    encode_all(mine, chunks.data(), n);
+    for (size_t k = 0; k < n; ++k) stream.chunks[first + k] = chunks[k].finish(stream.prefix);
   });
-  return write_stream(source.form(), choices.lanes, count, choices.chunk_symbols, chunks);
+  return stream;
 }
 
 }  // namespace
 
-std::vector<uint8_t> encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes,
-                            Options options) {
+EncodedStream encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes,
+                     Options options) {
   return encode_stream(TableSource(symbols, tables, indexes, block_loops(options.simd)), options);
 }
 
-std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, Options options) {
+EncodedStream encode(const IntArray& symbols, const Pmfs& pmfs, Options options) {
   return encode_stream(PmfSource(symbols, pmfs, block_loops(options.simd)), options);
 }
 

@@ -24,17 +24,49 @@ uint32_t crc_before_payload(Bytes prefix, uint64_t chunk, Bytes entry) {
 
 }  // namespace
 
-std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
-                                  Span<const ChunkSizes> chunks, Bytes payloads) {
+std::vector<uint8_t> write_prefix(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols) {
   uint8_t lanes_code = 0;
   while (kLanes[lanes_code] != lanes) ++lanes_code;
   ByteWriter out;
   out.u8(static_cast<uint8_t>(lanes_code | (form.precision - kMinPrecision) << 2 | kVersion << 5));
   out.varint(count);
-  if (count == 0) return std::move(out.bytes());
   if (lanes == kMaxLanes) out.varint(chunk_symbols);
-  const std::vector<uint8_t> prefix = out.bytes();
+  return std::move(out.bytes());
+}
 
+EncodedChunk write_chunk(const Form& form, Bytes prefix, const ChunkParts& parts) {
+  const size_t raw_size = form.has_raw ? parts.raw->size(parts.raw_end) : 0;
+  ByteWriter entry;
+  entry.varint(parts.words.size());
+  if (parts.states.size() > 1) entry.varint(parts.tail);
+  if (form.has_raw) entry.varint(raw_size);
+  if (form.has_escapes) entry.varint(parts.escapes.size());
+
+  EncodedChunk chunk;
+  chunk.size = 4 * parts.states.size() + 2 * parts.words.size() + raw_size + parts.escapes.size();
+  chunk.payload.reset(new uint8_t[chunk.size]);
+  uint8_t* p = chunk.payload.get();
+  for (uint32_t state : parts.states) {
+    store_u32(p, state);
+    p += 4;
+  }
+  for (uint16_t word : parts.words) {
+    store_u16(p, word);
+    p += 2;
+  }
+  if (raw_size > 0) parts.raw->copy_to(p, parts.raw_end);
+  std::copy(parts.escapes.begin(), parts.escapes.end(), p + raw_size);
+  const Bytes payload(chunk.payload.get(), chunk.size);
+  entry.u32(crc32(payload, crc_before_payload(prefix, parts.index, entry.bytes())));
+  chunk.entry = std::move(entry.bytes());
+  return chunk;
+}
+
+std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
+                                  Span<const ChunkSizes> chunks, Bytes payloads) {
+  const std::vector<uint8_t> prefix = write_prefix(form, lanes, count, chunk_symbols);
+  ByteWriter out;
+  out.append(prefix);
   size_t begin = 0;
   for (size_t c = 0; c < chunks.size(); ++c) {
     const ChunkSizes& chunk = chunks[c];
@@ -52,25 +84,16 @@ std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t cou
   return std::move(out.bytes());
 }
 
-std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
-                                  const std::vector<EncodedChunk>& chunks) {
-  std::vector<ChunkSizes> sizes;
-  ByteWriter payloads;
-  std::vector<uint8_t>& bytes = payloads.bytes();
-  for (const EncodedChunk& chunk : chunks) {
-    sizes.push_back({chunk.words.size(), chunk.tail, chunk.raw.size(), chunk.escapes.size()});
-    const size_t begin = bytes.size();
-    bytes.resize(begin + 4 * lanes + 2 * chunk.words.size());
-    uint8_t* p = bytes.data() + begin;
-    for (uint32_t state : chunk.states) {
-      store_u32(p, state);
-      p += 4;
-    }
-    for (size_t w = 0; w < chunk.words.size(); ++w, p += 2) store_u16(p, chunk.words[w]);
-    payloads.append(chunk.raw);
-    payloads.append(chunk.escapes);
-  }
-  return write_stream(form, lanes, count, chunk_symbols, sizes, bytes);
+size_t EncodedStream::size() const {
+  size_t size = prefix.size();
+  for (const EncodedChunk& chunk : chunks) size += chunk.entry.size() + chunk.size;
+  return size;
+}
+
+void EncodedStream::copy_to(uint8_t* out) const {
+  out = std::copy(prefix.begin(), prefix.end(), out);
+  for (const EncodedChunk& chunk : chunks) out = std::copy(chunk.entry.begin(), chunk.entry.end(), out);
+  for (const EncodedChunk& chunk : chunks) out = std::copy_n(chunk.payload.get(), chunk.size, out);
 }
 
 void ChunkView::fail(size_t at, const std::string& problem) const {

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/span.h"
+#include "rans/rans.h"
+#include "rans/raw_bits.h"
 
 namespace pycodec::rans {
 
@@ -20,25 +22,28 @@ struct Form {
 };
 
 // What the encoder makes of one chunk.
-struct EncodedChunk {
-  uint64_t tail = 0;
-  std::vector<uint32_t> states;
-  std::unique_ptr<uint16_t[]> word_room;
-  Span<const uint16_t> words;  // at the end of word_room, which is filled from there
-  std::vector<uint8_t> raw;
-  std::vector<uint8_t> escapes;
+struct ChunkParts {
+  uint64_t index;
+  uint64_t tail;
+  Span<const uint32_t> states;
+  Span<const uint16_t> words;
+  const RawSink* raw;
+  const uint8_t* raw_end;
+  Bytes escapes;
 };
+
+// The bytes before the entries, and an entry with its payload.
+std::vector<uint8_t> write_prefix(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols);
+EncodedChunk write_chunk(const Form& form, Bytes prefix, const ChunkParts& parts);
 
 // Sizes of a chunk's parts: numbers of words, tail symbols, raw bytes and escape bytes.
 struct ChunkSizes {
   uint64_t words, tail, raw, escapes;
 };
 
-// The stream around the chunks' payloads, which lie one after the other.
+// A stream whose chunks' payloads lie one after the other.
 std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
                                   Span<const ChunkSizes> chunks, Bytes payloads);
-std::vector<uint8_t> write_stream(const Form& form, uint64_t lanes, uint64_t count, uint64_t chunk_symbols,
-                                  const std::vector<EncodedChunk>& chunks);
 
 // One chunk as it lies in the data.
 struct ChunkView {

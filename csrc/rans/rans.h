@@ -88,11 +88,26 @@ struct Options {
   Simd simd = Simd::kScalar;
 };
 
+// An entry of a stream and its payload.
+struct EncodedChunk {
+  std::vector<uint8_t> entry;
+  std::unique_ptr<uint8_t[]> payload;
+  size_t size = 0;  // of the payload
+};
+
+// A stream in its parts, so that the caller can have its bytes where they are wanted.
+struct EncodedStream {
+  size_t size() const;
+  void copy_to(uint8_t* out) const;
+
+  std::vector<uint8_t> prefix;
+  std::vector<EncodedChunk> chunks;
+};
+
 // Codes symbols[i] with tables[indexes[i]] (indexes empty: the only table). Throws InvalidArgument that names
 // the position of a symbol without a class, of a symbol beyond int32, or of an index without a table.
-std::vector<uint8_t> encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes,
-                            Options options);
-std::vector<uint8_t> encode(const IntArray& symbols, const Pmfs& pmfs, Options options);
+EncodedStream encode(const IntArray& symbols, const Tables& tables, const IntArray& indexes, Options options);
+EncodedStream encode(const IntArray& symbols, const Pmfs& pmfs, Options options);
 
 // The inverse. out.size symbols are expected in the stream, else CorruptStream, as for any damage; nothing is
 // allocated in proportion to what the data claims.

@@ -73,7 +73,6 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
     has_escapes_ = has_escapes_ || table.has_escape != 0;
     has_shifts_ = has_shifts_ || table.shift > 0;
     has_offsets_ = has_offsets_ || table.offset != 0;
-    offsets_are_small_ = offsets_are_small_ && table.offset >= -(1 << 30) && table.offset <= 1 << 30;
 
     // Every class stands for int32 symbols, so that decoding needs no check but at escapes.
     const int64_t reach = table.plain;
@@ -84,12 +83,15 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
         highest * scale > std::numeric_limits<int32_t>::max()) {
       refuse("its symbols reach beyond int32; expected an offset nearer to 0");
     }
+    bases_.push_back(static_cast<int32_t>(table.offset * scale));
+    bases_are_small_ = bases_are_small_ && bases_[t] >= -(1 << 30) && bases_[t] <= 1 << 30;
   }
   if (packed_.size() != spec.freqs.size()) {
     throw InvalidArgument(std::to_string(spec.freqs.size()) +
                           " frequencies were given, but the sizes sum to " + std::to_string(packed_.size()));
   }
   make_small(spec);
+  make_single();
 }
 
 void Tables::make_small(const Spec& spec) {
@@ -98,11 +100,27 @@ void Tables::make_small(const Spec& spec) {
   small_ = std::make_unique<Small>();
   for (auto& row : small_->starts) std::fill(std::begin(row), std::end(row), uint16_t(1 << precision_));
   for (size_t t = 0; t < tables_.size(); ++t) {
-    small_->info[t] = static_cast<uint16_t>(tables_[t].plain | tables_[t].shift << 8);
+    small_->plain[t] = tables_[t].plain;
+    small_->shifts[t] = tables_[t].shift;
     for (int32_t c = 0; c < spec.sizes[t]; ++c) {
       const uint32_t both = packed_[tables_[t].first + static_cast<uint32_t>(c)];
       small_->starts[c][t] = static_cast<uint16_t>(class_start(both));
       small_->packed[t][c] = both;
+    }
+  }
+}
+
+void Tables::make_single() {
+  if (tables_.size() > 1 || packed_.size() > 256 || zigzag_ || has_shifts_) return;
+  single_ = std::make_unique<Single>();
+  single_->plain = tables_[0].plain;
+  for (size_t c = 0; c < packed_.size(); ++c) {
+    single_->classes.insert(single_->classes.end(), class_freq(packed_[c]), static_cast<uint8_t>(c));
+    for (uint32_t inside = 0; precision_ <= 12 && inside < class_freq(packed_[c]); ++inside) {
+      single_->entries.push_back(static_cast<uint32_t>(c) | inside << 8 | (class_freq(packed_[c]) - 1) << 20);
+    }
+    for (size_t byte = 0; byte < 4; ++byte) {
+      single_->bytes[byte][c] = static_cast<uint8_t>(packed_[c] >> 8 * byte);
     }
   }
 }

@@ -30,8 +30,18 @@ class Tables {
   // The same once more for sets of at most 64 tables of at most 64 classes, as SIMD looks them up.
   struct Small {
     uint16_t starts[65][64];  // [class][table], 2^P beyond a table's last class
-    uint16_t info[64];        // [table] plain classes, shift << 8
+    uint16_t plain[64];       // [table]
+    uint16_t shifts[64];      // [table]
     uint32_t packed[64][64];  // [table][class]
+  };
+
+  // And for one table of at most 256 classes in natural order without a shift.
+  struct Single {
+    int32_t plain;
+    std::vector<uint8_t> classes;  // [slot]
+    std::vector<uint32_t>
+        entries;            // up to 12 bits [slot]: class, slots behind its start << 8, freq - 1 << 20
+    uint8_t bytes[4][256];  // [byte of packed][class]
   };
 
   // Throws InvalidArgument naming the table that breaks a rule.
@@ -43,7 +53,7 @@ class Tables {
   bool has_escapes() const { return has_escapes_; }
   bool has_shifts() const { return has_shifts_; }
   bool has_offsets() const { return has_offsets_; }
-  bool offsets_are_small() const { return offsets_are_small_; }  // none beyond +-2^30
+  bool bases_are_small() const { return bases_are_small_; }  // none beyond +-2^30
   bool zigzag() const { return zigzag_; }
 
   // Plain arrays, for SIMD: tables; packed classes of all tables; for each table the first class that reaches
@@ -52,7 +62,9 @@ class Tables {
   const uint32_t* packed_data() const { return packed_.data(); }
   const uint16_t* buckets_data() const { return buckets_.data(); }
   int bucket_bits() const { return bucket_bits_; }
-  const Small* small() const { return small_.get(); }  // null for larger sets
+  const int32_t* base_data() const { return bases_.data(); }  // [tables] the offset, shifted
+  const Small* small() const { return small_.get(); }         // null for larger sets
+  const Single* single() const { return single_.get(); }      // null for other sets
 
   int shift(size_t table) const { return tables_[table].shift; }
   uint32_t packed(size_t table, uint32_t cls) const { return packed_[tables_[table].first + cls]; }
@@ -74,19 +86,22 @@ class Tables {
 
  private:
   void make_small(const Spec& spec);
+  void make_single();
 
   int precision_;
   bool zigzag_;
   bool has_escapes_ = false;
   bool has_shifts_ = false;
   bool has_offsets_ = false;
-  bool offsets_are_small_ = true;
+  bool bases_are_small_ = true;
   int bucket_bits_;
   std::vector<Table> tables_;
   std::vector<uint32_t> packed_;
   std::vector<uint16_t> costs_;
   std::vector<uint16_t> buckets_;
+  std::vector<int32_t> bases_;
   std::unique_ptr<Small> small_;
+  std::unique_ptr<Single> single_;
 };
 
 }  // namespace pycodec::rans
