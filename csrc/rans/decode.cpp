@@ -173,10 +173,7 @@ class ChunkDecoder {
     const uint64_t number = escapes_.varint("its escapes");
     if (number >> 40 != 0) escapes_.fail("an escaped symbol beyond int32");
     const int64_t q = tables.coarse_value_of_escape(table, number);
-    const int k = tables.shift(table);
-    if (q < std::numeric_limits<int32_t>::min() >> k || q > std::numeric_limits<int32_t>::max() >> k) {
-      escapes_.fail("an escaped symbol beyond int32");
-    }
+    if (!is_coarse_int32(q, tables.shift(table))) escapes_.fail("an escaped symbol beyond int32");
     return static_cast<int32_t>(q);
   }
 
