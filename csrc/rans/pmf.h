@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "base/prefetch.h"
 #include "base/span.h"
 
 namespace pycodec::rans {
@@ -24,6 +25,12 @@ struct Pmfs {
 
   // starts[c] for c in [0, classes], the last being 2^14. Throws InvalidArgument that names row and class.
   void row_starts(size_t row, uint16_t* starts) const;
+
+  __attribute__((always_inline)) void prefetch(size_t row, size_t n) const {
+    const size_t width = floats != nullptr ? sizeof(float) : sizeof(uint16_t);
+    const void* data = floats != nullptr ? static_cast<const void*>(floats) : words;
+    prefetch_bytes(static_cast<const char*>(data) + row * classes * width, n * classes * width);
+  }
 };
 
 }  // namespace pycodec::rans
