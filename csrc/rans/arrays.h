@@ -5,17 +5,10 @@
 #include <cstdint>
 
 #include "base/error.h"
+#include "base/prefetch.h"
 #include "base/span.h"
 
 namespace pycodec::rans {
-
-// Asks for memory that is read soon.
-inline void prefetch_bytes(const void* data, size_t n) {
-  asm volatile("");  // GCC 12 otherwise finds that this has no effect, and leaves it out
-  const size_t into_line = reinterpret_cast<uintptr_t>(data) % 64;
-  for (size_t i = 0; i < into_line + n; i += 64)
-    __builtin_prefetch(static_cast<const char*>(data) + i - into_line);
-}
 
 enum class IntType { kI8, kI16, kI32, kI64, kU8, kU16, kU32 };
 
@@ -31,7 +24,7 @@ struct IntArray {
   // The same for indexes of `tables` tables, all checked; an array of size 0 stands for zeros.
   void load_indexes(size_t begin, size_t n, size_t tables, int32_t* out) const;
 
-  void prefetch(size_t begin, size_t n) const {
+  __attribute__((always_inline)) void prefetch(size_t begin, size_t n) const {
     const size_t width = type == IntType::kI8 || type == IntType::kU8     ? 1
                          : type == IntType::kI16 || type == IntType::kU16 ? 2
                          : type == IntType::kI64                          ? 8

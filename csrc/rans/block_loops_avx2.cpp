@@ -146,6 +146,8 @@ class AnySet {
   const Tables& tables_;
 };
 
+constexpr size_t kAhead = 8 * kRound;
+
 // Rows of probabilities.
 class Rows {
  public:
@@ -280,6 +282,8 @@ void encode_pmfs(const Pmfs& pmfs, const IntArray& symbols, EncodingLanes* chunk
   for (size_t k = 0; k < count; ++k) {
     encode_rounds<1, 1>(chunks + k, rounds, kPmfPrecision,
                         [&](auto, const size_t* at, Lanes* packed, RawSink*) __attribute__((always_inline)) {
+                          // Backward: the machine itself foresees only what goes forward.
+                          if (*at >= kAhead) pmfs.prefetch(*at - kAhead, kRound);
                           return classify_rows(pmfs, symbols, *at, packed);
                         });
   }

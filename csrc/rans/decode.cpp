@@ -347,7 +347,7 @@ void decode_stream(Bytes data, const Source& source, const MutableIntArray& out,
     throw CorruptStream("the stream holds " + std::to_string(stream.count()) + " symbols; expected " +
                         std::to_string(out.size));
   }
-  in_tandem(stream.chunks().size(), options.threads, [&](size_t first, size_t n) {
+  in_tandem(stream.chunks().size(), options.threads, kTandem, [&](size_t first, size_t n) {
     Source mine = source;
     std::array<std::optional<ChunkDecoder>, kTandem> chunks;
     std::array<Run, kTandem> runs;

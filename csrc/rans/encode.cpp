@@ -144,10 +144,7 @@ class PmfSource {
 
   void prefetch(size_t begin, size_t n) const {
     symbols_->prefetch(begin, n);
-    const size_t row = pmfs_->classes * (pmfs_->floats != nullptr ? 4 : 2);
-    const char* rows = pmfs_->floats != nullptr ? reinterpret_cast<const char*>(pmfs_->floats)
-                                                : reinterpret_cast<const char*>(pmfs_->words);
-    prefetch_bytes(rows + begin * row, n * row);
+    pmfs_->prefetch(begin, n);
   }
 
   void encode_rounds(EncodingLanes* chunks, size_t count, size_t rounds) const {
@@ -346,7 +343,8 @@ EncodedStream encode_stream(const Source& source, Options options) {
   const size_t lanes = static_cast<size_t>(choices.lanes), size = static_cast<size_t>(choices.chunk_symbols);
   stream.prefix = write_prefix(source.form(), lanes, count, size);
   stream.chunks.resize(static_cast<size_t>(ceil_div(count, size)));
-  in_tandem(stream.chunks.size(), options.threads, [&](size_t first, size_t n) {
+  // Not more than two: they have much memory each, which is to stay in cache.
+  in_tandem(stream.chunks.size(), options.threads, 2, [&](size_t first, size_t n) {
     Source mine = source;
     std::vector<ChunkEncoder> chunks;
     for (size_t c = first; c < first + n; ++c) {

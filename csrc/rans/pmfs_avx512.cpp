@@ -18,7 +18,7 @@ INLINE __m512i scale_floats(const float* p, __m512 spare, __m512i* highest) {
 INLINE bool all_valid(__m512i highest) { return _mm512_cmpgt_epu32_mask(highest, all(0x3f800000)) == 0; }
 
 // Backward, rows this far ahead are asked for: the machine itself foresees only what goes forward.
-constexpr size_t kAhead = 256;
+constexpr size_t kAhead = 8 * kRound;
 
 // 32 rows of L floats, loaded whole. The words of a class are found in them by their places.
 template <int L>

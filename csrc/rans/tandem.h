@@ -9,11 +9,11 @@
 
 namespace pycodec::rans {
 
-// Calls fn(first, n) so that every chunk is in one call, with n up to kTandem. An error does not depend on
+// Calls fn(first, n) so that every chunk is in one call, with n up to `most`. An error does not depend on
 // how many they are: it is that of the first chunk that has one.
 template <class Fn>
-void in_tandem(size_t chunks, size_t threads, Fn&& fn) {
-  const size_t together = std::max<size_t>(1, std::min(kTandem, chunks / threads));
+void in_tandem(size_t chunks, size_t threads, size_t most, Fn&& fn) {
+  const size_t together = std::max<size_t>(1, std::min(most, chunks / threads));
   parallel_for(ceil_div(chunks, together), threads, [&](size_t task) {
     const size_t first = task * together, n = std::min(together, chunks - first);
     try {
