@@ -68,12 +68,17 @@ void fill_rows(BorderedCodes& codes, int height, int threads, const Write& write
 Conv::Conv(const Spec& spec, Simd simd)
     : kernels_(kernels_for(simd)),
       side_(spec.side),
+      upsample_(spec.upsample),
       limit_(checked_limit(spec.limit)),
       weights_(kernels_, spec.weight, spec.outputs, spec.side * spec.side, spec.inputs, spec.limit, false),
       scale_(checked(spec.scale, spec.inputs, "scale")),
       multiplier_(checked(spec.multiplier, spec.outputs, "multiplier")),
       bias_(checked(spec.bias, spec.outputs, "bias")) {
   if (side_ != 1 && side_ != 3) throw InvalidArgument("quantized layer: kernels are 1 x 1 or 3 x 3");
+  if (upsample_ < 1 || upsample_ > 64 || spec.outputs % (upsample_ * upsample_) != 0) {
+    throw InvalidArgument("quantized layer: " + std::to_string(spec.outputs) +
+                          " outputs cannot be upsampled by " + std::to_string(upsample_));
+  }
 }
 
 void Conv::forward(Size size, const float* x, float* y, Options options) const {
@@ -82,8 +87,14 @@ void Conv::forward(Size size, const float* x, float* y, Options options) const {
   const auto to_codes = [&](const float* values, int16_t* codes) {
     kernels_.to_codes(values, scale_.data(), static_cast<float>(limit_), inputs, codes);
   };
+  const size_t rows = upsample_, row_outputs = outputs / rows;
   const auto to_floats = [&](const int32_t* sums, size_t index) {
-    kernels_.sums_to_floats(sums, multiplier_.data(), bias_.data(), outputs, y + index * outputs);
+    const size_t h = index / size.width, w = index % size.width;
+    for (size_t r = 0; r < rows; ++r) {
+      kernels_.sums_to_floats(sums + r * row_outputs, multiplier_.data() + r * row_outputs,
+                              bias_.data() + r * row_outputs, row_outputs,
+                              y + ((h * rows + r) * size.width + w) * row_outputs);
+    }
   };
   const size_t stride = weights_.sum_stride();
 

@@ -55,11 +55,12 @@ class Weights {
   std::vector<uint8_t> packed_;
 };
 
-// y = conv(codes of x) * multiplier + bias, for kernels of 1 x 1, or of 3 x 3 with "same" zero padding.
+// y = conv(codes of x) * multiplier + bias, for kernels of 1 x 1, or of 3 x 3 with "same" zero padding. The
+// outputs of a position become a square of upsample x upsample positions, by row, column and channel.
 class Conv {
  public:
   struct Spec {
-    int outputs, side, inputs;
+    int outputs, side, inputs, upsample;
     int limit;                     // codes are -limit..limit
     Span<const float> scale;       // [inputs]
     Span<const int16_t> weight;    // [outputs][side][side][inputs]
@@ -71,12 +72,14 @@ class Conv {
   int inputs() const { return weights_.inputs(); }
   int outputs() const { return weights_.outputs(); }
 
-  // x [height][width][inputs], y [height][width][outputs].
+  int upsample() const { return upsample_; }
+
+  // x [height][width][inputs], y [upsample height][upsample width][outputs / upsample^2].
   void forward(Size size, const float* x, float* y, Options options) const;
 
  private:
   const Kernels& kernels_;
-  int side_, limit_;
+  int side_, upsample_, limit_;
   Weights weights_;
   std::vector<float> scale_, multiplier_, bias_;
 };

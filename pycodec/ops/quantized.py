@@ -74,6 +74,8 @@ class QuantizedConv2d(_Layer):
         scale: float32 [inputs].
         multiplier, bias: float32 [outputs].
         limit: largest code, up to 32767.
+        upsample: the outputs of a position become a square of upsample x upsample positions; see
+            `depth_to_space`.
         simd: level to run at (see ``pycodec doctor``), the highest by default.
 
     Raises:
@@ -87,19 +89,21 @@ class QuantizedConv2d(_Layer):
         multiplier: np.ndarray,
         bias: np.ndarray,
         limit: int = CODE_LIMIT,
+        upsample: int = 1,
         simd: str = "",
     ):
         super().__init__({"weight": weight, "scale": scale, "multiplier": multiplier, "bias": bias})
-        self.limit = limit
-        self._native = native().QuantizedConv(weight, scale, multiplier, bias, limit, simd)
+        self.limit, self.upsample = limit, upsample
+        self._native = native().QuantizedConv(weight, scale, multiplier, bias, limit, upsample, simd)
 
-    def __call__(self, x: Tensor) -> Tensor:  # [H, W, inputs] -> [H, W, outputs]
+    def __call__(self, x: Tensor) -> Tensor:  # [H, W, inputs] -> [up H, up W, outputs / up^2]
         """The layer on one map."""
         weight = self.arrays["weight"]
         _check_map(x, weight.shape[3])
         if x.device.type != "cpu":
             return self.reference(x)
-        y = x.new_empty((*x.shape[:2], len(weight)))
+        height, width, up = *x.shape[:2], self.upsample
+        y = x.new_empty((up * height, up * width, len(weight) // up**2))
         self._native.forward(x.contiguous().numpy(), y.numpy(), torch.get_num_threads())
         return y
 
@@ -107,7 +111,7 @@ class QuantizedConv2d(_Layer):
         """The same in plain torch, on any device."""
         a = self._tensors(x.device)
         sums = _convolve(_codes(x * a["scale"], self.limit), a["weight"])
-        return sums.float() * a["multiplier"] + a["bias"]
+        return depth_to_space(sums.float() * a["multiplier"] + a["bias"], self.upsample)
 
 
 class QuantizedPartialBlock(_Layer):
@@ -194,6 +198,20 @@ class QuantizedPartialBlock(_Layer):
         hidden = (sums.float() * a["expand_multiplier"] + hidden_bias).round().clamp(0, self.hidden_limit)
         sums = _convolve(hidden, a["project"][:, None, None])
         return x + (sums.float() * a["project_multiplier"] + a["project_bias"])
+
+
+def space_to_depth(x: Tensor, side: int) -> Tensor:
+    """[H, W, C] to [H / side, W / side, side * side * C], channels ordered by row, column, channel."""
+    h, w, c = x.shape
+    blocks = x.reshape(h // side, side, w // side, side, c).permute(0, 2, 1, 3, 4)
+    return blocks.reshape(h // side, w // side, side * side * c)
+
+
+def depth_to_space(x: Tensor, side: int) -> Tensor:
+    """The inverse of `space_to_depth`."""
+    h, w, c = x.shape
+    blocks = x.reshape(h, w, side, side, c // side**2).permute(0, 2, 1, 3, 4)
+    return blocks.reshape(h * side, w * side, c // side**2)
 
 
 def _codes(x: Tensor, limit: int) -> Tensor:

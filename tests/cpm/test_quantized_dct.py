@@ -21,7 +21,7 @@ from pycodec.errors import WeightsMismatch
 from pycodec.native import native
 from pycodec_plugins.cpm import ctx3d
 from pycodec_plugins.cpm.quantize_dct import input_ranges, quantize
-from pycodec_plugins.cpm.quantized_dct import QuantizedResidualDCT, depth_to_space, space_to_depth
+from pycodec_plugins.cpm.quantized_dct import QuantizedResidualDCT
 from pycodec_plugins.cpm.residual_dct import ResidualDCT
 
 FOLDER = Path(__file__).parents[1] / "golden" / "ctx3d"
@@ -97,13 +97,6 @@ def test_other_shapes_of_the_transform(shipped):
         assert torch.allclose(integers.synthesis(y, quality), expected, atol=0.5)
     with pytest.raises(WeightsMismatch, match=r"lacks the array 'encoder\.down\.weight'"):
         QuantizedResidualDCT({k: v for k, v in arrays.items() if k != "encoder.down.weight"}, {})
-
-
-def test_depth_to_space_undoes_space_to_depth():
-    x = torch.arange(4 * 6 * 5).reshape(4, 6, 5)
-    y = space_to_depth(x, 2)
-    assert torch.equal(y[1, 2, 5:10], x[2, 5])  # row 0, column 1 of the block
-    assert torch.equal(depth_to_space(y, 2), x)
 
 
 def digests() -> dict[str, str]:

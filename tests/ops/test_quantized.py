@@ -12,7 +12,9 @@ from pycodec.ops.quantized import (
     QuantizedConv2d,
     QuantizedPartialBlock,
     code_scale,
+    depth_to_space,
     integer_weight,
+    space_to_depth,
 )
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (7, 16), (9, 40), (1, 300), (130, 3)]
@@ -34,13 +36,14 @@ def floats(rng, size, low, high):
     return np.exp(rng.uniform(np.log(low), np.log(high), size)).astype(np.float32)
 
 
-def seeded_conv(rng, side, inputs, outputs, limit=CODE_LIMIT, simd=""):
+def seeded_conv(rng, side, inputs, outputs, limit=CODE_LIMIT, upsample=1, simd=""):
     return QuantizedConv2d(
         seeded_weight(rng, (outputs, side, side, inputs), limit),
         floats(rng, inputs, 1, limit),  # the larger ones clamp
         floats(rng, outputs, 1e-9, 1e-6),
         rng.standard_normal(outputs).astype(np.float32),
         limit,
+        upsample,
         simd,
     )
 
@@ -145,6 +148,25 @@ def test_integer_weights_are_close_and_cannot_overflow(limit, largest):
     assert max(sums.max() / 2**31, np.abs(integers).max() / largest) > 0.98  # as fine as can be
 
 
+def test_depth_to_space_undoes_space_to_depth():
+    x = torch.arange(4 * 6 * 5).reshape(4, 6, 5)
+    y = space_to_depth(x, 2)
+    assert torch.equal(y[1, 2, 5:10], x[2, 5])  # row 0, column 1 of the block
+    assert torch.equal(depth_to_space(y, 2), x)
+
+
+@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize("upsample", [2, 3, 8])
+def test_outputs_become_squares(side, upsample, simd):
+    rng = np.random.default_rng(upsample)
+    for size, channels in (((1, 1), 1), ((5, 3), 2), ((9, 140), 3)):
+        conv = seeded_conv(rng, side, 10, channels * upsample**2, upsample=upsample, simd=simd)
+        x = seeded_map(rng, *size, 10)
+        y = conv(x)
+        assert y.shape == (upsample * size[0], upsample * size[1], channels)
+        assert same_bits(y, conv.reference(x))
+
+
 def test_code_scale_reaches_the_largest_input():
     assert code_scale(np.array([2.0, 0.0]), 100).tolist() == [50.0, pytest.approx(1e8)]
 
@@ -167,6 +189,7 @@ def conv_arrays():
         ({"bias": np.array([1, np.nan], np.float32)}, "bias has elements that are not finite"),
         ({"limit": 0}, "limit is 0, expected 1 to 32767"),
         ({"limit": 40000}, "limit is 40000"),
+        ({"upsample": 2}, "2 outputs cannot be upsampled by 2"),
     ],
 )
 def test_layers_that_cannot_be_are_refused(change, sentence):

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from pycodec.errors import WeightsMismatch
-from pycodec.ops.quantized import CODE_LIMIT, NARROW_LIMIT, QuantizedConv2d, QuantizedPartialBlock
+from pycodec.ops.quantized import (
+    CODE_LIMIT,
+    NARROW_LIMIT,
+    QuantizedConv2d,
+    QuantizedPartialBlock,
+    space_to_depth,
+)
 
 from .dct import BLOCK
 
@@ -46,11 +52,11 @@ class QuantizedResidualDCT:
             self._encoder_fine = blocks("encoder.fine", ENCODER_HIDDEN_LIMIT)
             self._encoder_coarse = blocks("encoder.coarse", ENCODER_HIDDEN_LIMIT)
             self._down, self._encoder_last = conv("encoder.down"), conv("encoder.last")
-            self._inverse_dct = conv("inverse_dct", limit=COEFFICIENT_LIMIT)
-            self._decoder_first, self._up = conv("decoder.first"), conv("decoder.up")
+            self._inverse_dct = conv("inverse_dct", limit=COEFFICIENT_LIMIT, upsample=BLOCK)
+            self._decoder_first, self._up = conv("decoder.first"), conv("decoder.up", upsample=2)
             self._decoder_coarse = blocks("decoder.coarse", DECODER_HIDDEN_LIMIT)
             self._decoder_fine = blocks("decoder.fine", DECODER_HIDDEN_LIMIT)
-            self._decoder_last = conv("decoder.last")
+            self._decoder_last = conv("decoder.last", upsample=4)
         except KeyError as error:
             raise WeightsMismatch(f"the quantized transform lacks the array {error}") from error
         self.channels: int = self._step.shape[1]
@@ -82,11 +88,10 @@ class QuantizedResidualDCT:
         x = self._decoder_first(coefficients)
         for block in self._decoder_coarse:
             x = block(x, quality)
-        x = depth_to_space(self._up(x), 2)
+        x = self._up(x)
         for block in self._decoder_fine:
             x = block(x, quality)
-        residual = depth_to_space(self._decoder_last(x), 4)
-        return depth_to_space(self._inverse_dct(coefficients), BLOCK).add_(residual).permute(2, 0, 1)
+        return self._inverse_dct(coefficients).add_(self._decoder_last(x)).permute(2, 0, 1)
 
 
 def _batched(call: Callable[[Tensor, float], Tensor], x: Tensor, quality: Tensor) -> Tensor:
@@ -109,23 +114,11 @@ class _Block:
         return self._block(x, torch.from_numpy(bias).to(x.device))
 
 
-def space_to_depth(x: Tensor, side: int) -> Tensor:
-    """[H, W, C] to [H / side, W / side, side * side * C], channels ordered by row, column, channel."""
-    h, w, c = x.shape
-    blocks = x.reshape(h // side, side, w // side, side, c).permute(0, 2, 1, 3, 4)
-    return blocks.reshape(h // side, w // side, side * side * c)
-
-
-def depth_to_space(x: Tensor, side: int) -> Tensor:
-    """The inverse of `space_to_depth`."""
-    h, w, c = x.shape
-    blocks = x.reshape(h, w, side, side, c // side**2).permute(0, 2, 1, 3, 4)
-    return blocks.reshape(h * side, w * side, c // side**2)
-
-
-def _conv(arrays: Mapping[str, np.ndarray], name: str, limit: int = CODE_LIMIT) -> QuantizedConv2d:
+def _conv(
+    arrays: Mapping[str, np.ndarray], name: str, limit: int = CODE_LIMIT, upsample: int = 1
+) -> QuantizedConv2d:
     parts = {key: arrays[f"{name}.{key}"] for key in ("weight", "scale", "multiplier", "bias")}
-    return QuantizedConv2d(**parts, limit=limit)
+    return QuantizedConv2d(**parts, limit=limit, upsample=upsample)
 
 
 def _blocks(arrays: Mapping[str, np.ndarray], name: str, hidden_limit: int) -> list[_Block]:
