@@ -273,7 +273,9 @@ class Codec:
         quantizer: Any = self.quantizer
         on_device = isinstance(symbols, torch.Tensor)
         y = (quantizer.dequantize_tensor if on_device else quantizer.dequantize)(symbols)
-        y = y.to(device).contiguous(memory_format=torch.channels_last)
+        y = y.to(device)
+        # To channels_last as a transposed matrix: several times as fast as torch's own way of getting there.
+        y = y.flatten(2)[0].t().contiguous().t().reshape(y.shape)
         x = self.transform.synthesis(y, torch.tensor([step / 16], device=y.device))
         rgb = x[0, :, :height, :width].permute(1, 2, 0) + 128
         return np.ascontiguousarray(rgb.clamp_(0, 255).round_().to(torch.uint8).cpu().numpy())
