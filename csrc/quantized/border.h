@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/huge_pages.h"
 #include "quantized/layers.h"
 
 namespace pycodec::quantized {
@@ -18,6 +19,7 @@ class BorderedCodes {
       : width_(size.width), height_(size.height), row_(size.width + size_t{1}), channels_(channels) {
     const size_t n = ((height_ + 2) * row_ + 1 + kMaxTile) * channels_;
     codes_.reset(new int16_t[n]);
+    expect_first_writes(codes_.get(), n * sizeof(int16_t));
     std::fill_n(codes_.get(), (row_ + 1) * channels_, 0);
     std::fill(at((height_ - 1) * row_ + width_), codes_.get() + n, 0);
   }

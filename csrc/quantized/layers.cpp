@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/huge_pages.h"
 #include "base/thread_pool.h"
 #include "quantized/border.h"
 
@@ -88,6 +89,7 @@ void Conv::forward(Size size, const float* x, float* y, Options options) const {
     kernels_.to_codes(values, scale_.data(), static_cast<float>(limit_), inputs, codes);
   };
   const size_t rows = upsample_, row_outputs = outputs / rows;
+  expect_first_writes(y, static_cast<size_t>(size.height) * size.width * outputs * sizeof(float));
   const auto to_floats = [&](const int32_t* sums, size_t index) {
     const size_t h = index / size.width, w = index % size.width;
     for (size_t r = 0; r < rows; ++r) {

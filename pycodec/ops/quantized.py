@@ -10,6 +10,8 @@ Inference only. Maps are [height, width, channels] float32 tensors of one image.
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -66,6 +68,27 @@ class _Layer:
         return self._on[device]
 
 
+class Scratch(threading.local):
+    """Memory of results between layers, kept from one image to the next by each thread: the first write to
+    a fresh page takes longer than computing what it holds.
+    """
+
+    LARGEST = 1 << 23  # elements that are kept
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Tensor] = {}
+
+    def room(self, owner: object, shape: tuple[int, ...]) -> Tensor:
+        """Float32 of that shape, with anything in it."""
+        kept = self._kept.get(id(owner))
+        if kept is None or kept.shape != shape:
+            kept = torch.empty(shape)
+            self._kept.pop(id(owner), None)
+            if kept.numel() <= self.LARGEST:
+                self._kept[id(owner)] = kept
+        return kept
+
+
 class QuantizedConv2d(_Layer):
     """``conv(codes) * multiplier + bias`` with ``codes = clamp(round(x * scale), -limit, limit)``.
 
@@ -96,14 +119,19 @@ class QuantizedConv2d(_Layer):
         self.limit, self.upsample = limit, upsample
         self._native = native().QuantizedConv(weight, scale, multiplier, bias, limit, upsample, simd)
 
-    def __call__(self, x: Tensor) -> Tensor:  # [H, W, inputs] -> [up H, up W, outputs / up^2]
-        """The layer on one map."""
+    def __call__(self, x: Tensor, scratch: Scratch | None = None) -> Tensor:
+        """The layer on one map, [H, W, inputs] to [up H, up W, outputs / up^2].
+
+        Args:
+            scratch: lends the memory of the result, for as long as nobody else asks it for this layer's.
+        """
         weight = self.arrays["weight"]
         _check_map(x, weight.shape[3])
         if x.device.type != "cpu":
             return self.reference(x)
         height, width, up = *x.shape[:2], self.upsample
-        y = x.new_empty((up * height, up * width, len(weight) // up**2))
+        shape = up * height, up * width, len(weight) // up**2
+        y = scratch.room(self, shape) if scratch else x.new_empty(shape)
         self._native.forward(x.contiguous().numpy(), y.numpy(), torch.get_num_threads())
         return y
 

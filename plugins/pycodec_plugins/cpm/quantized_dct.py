@@ -15,6 +15,7 @@ from pycodec.ops.quantized import (
     NARROW_LIMIT,
     QuantizedConv2d,
     QuantizedPartialBlock,
+    Scratch,
     space_to_depth,
 )
 
@@ -59,6 +60,7 @@ class QuantizedResidualDCT:
             self._decoder_last = conv("decoder.last", upsample=4)
         except KeyError as error:
             raise WeightsMismatch(f"the quantized transform lacks the array {error}") from error
+        self._scratch = Scratch()
         self.channels: int = self._step.shape[1]
 
     def config(self) -> dict:
@@ -74,24 +76,24 @@ class QuantizedResidualDCT:
 
     def _analyze(self, image: Tensor, quality: float) -> Tensor:
         pixels = image.permute(1, 2, 0)
-        x = self._encoder_first(space_to_depth(pixels, 4))
+        x = self._encoder_first(space_to_depth(pixels, 4), self._scratch)
         for block in self._encoder_fine:
             x = block(x, quality)
-        x = self._down(space_to_depth(x, 2))
+        x = self._down(space_to_depth(x, 2), self._scratch)
         for block in self._encoder_coarse:
             x = block(x, quality)
-        y = self._dct(space_to_depth(pixels, BLOCK)).add_(self._encoder_last(x))
+        y = self._dct(space_to_depth(pixels, BLOCK)).add_(self._encoder_last(x, self._scratch))
         return y.mul_(_row(self._gain, quality, y.device)).permute(2, 0, 1)
 
     def _synthesize(self, latent: Tensor, quality: float) -> Tensor:
         coefficients = latent.permute(1, 2, 0) * _row(self._step, quality, latent.device)
-        x = self._decoder_first(coefficients)
+        x = self._decoder_first(coefficients, self._scratch)
         for block in self._decoder_coarse:
             x = block(x, quality)
-        x = self._up(x)
+        x = self._up(x, self._scratch)
         for block in self._decoder_fine:
             x = block(x, quality)
-        return self._inverse_dct(coefficients).add_(self._decoder_last(x)).permute(2, 0, 1)
+        return self._inverse_dct(coefficients).add_(self._decoder_last(x, self._scratch)).permute(2, 0, 1)
 
 
 def _batched(call: Callable[[Tensor, float], Tensor], x: Tensor, quality: Tensor) -> Tensor:
