@@ -96,15 +96,12 @@ class Tables {
   Coded classify(size_t table, int32_t symbol) const {
     const Table& t = tables_[table];
     const int64_t r = (static_cast<int64_t>(symbol) >> t.shift) - t.offset;
-    const uint64_t plain = t.plain;
-    uint64_t number;  // of a class, counting on beyond the plain ones for escapes
+    uint64_t number = zigzag_ ? zigzag(r) : static_cast<uint64_t>(r);  // of a class, counting on for escapes
+    if (number < t.plain) return {static_cast<uint32_t>(number), 0};
     if (zigzag_) {
-      number = r >= 0 ? 2 * static_cast<uint64_t>(r) : 2 * static_cast<uint64_t>(-1 - r) + 1;
-      if (number < plain) return {static_cast<uint32_t>(number), 0};
-      number -= plain;
+      number -= t.plain;
     } else {
-      if (r >= 0 && static_cast<uint64_t>(r) < plain) return {static_cast<uint32_t>(r), 0};
-      number = r >= 0 ? 2 * (static_cast<uint64_t>(r) - plain) : 2 * static_cast<uint64_t>(-1 - r) + 1;
+      number = r >= 0 ? 2 * (number - t.plain) : zigzag(r);
     }
     return {t.has_escape != 0 ? t.plain : kNoClass, number};
   }
@@ -126,10 +123,9 @@ class Tables {
   void make_small(const Spec& spec);
   void make_single();
 
-  static int64_t unzigzag(uint64_t z) {
-    const int64_t half = static_cast<int64_t>(z >> 1);
-    return (z & 1) != 0 ? -1 - half : half;
-  }
+  // Without branches: signs are as good as random.
+  static uint64_t zigzag(int64_t r) { return static_cast<uint64_t>(r) << 1 ^ static_cast<uint64_t>(r >> 63); }
+  static int64_t unzigzag(uint64_t z) { return static_cast<int64_t>(z >> 1 ^ (uint64_t{0} - (z & 1))); }
 
   int precision_;
   bool zigzag_;
