@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,10 +22,14 @@ using pycodec::InvalidArgument;
 
 namespace {
 
+// numpy says '=' for this machine's order, and '|' where there is none.
+bool is_native(const py::dtype& dtype) { return dtype.byteorder() == '=' || dtype.byteorder() == '|'; }
+
 rans::IntType int_type(const py::array& a, const char* name) {
-  const char kind = a.dtype().kind();
-  const auto size = a.itemsize();
-  if (a.dtype().attr("isnative").cast<bool>() && (kind == 'i' || kind == 'u')) {
+  const py::dtype dtype = a.dtype();
+  const char kind = dtype.kind();
+  const auto size = dtype.itemsize();
+  if (is_native(dtype) && (kind == 'i' || kind == 'u')) {
     if (size == 1) return kind == 'i' ? rans::IntType::kI8 : rans::IntType::kU8;
     if (size == 2) return kind == 'i' ? rans::IntType::kI16 : rans::IntType::kU16;
     if (size == 4) return kind == 'i' ? rans::IntType::kI32 : rans::IntType::kU32;
@@ -99,7 +104,7 @@ rans::Pmfs pmf_rows(const py::array& a) {
     throw InvalidArgument("pmfs has " + std::to_string(p.classes) + " classes; expected 1 to " +
                           std::to_string(rans::kMaxPmfClasses));
   }
-  const bool native = a.dtype().attr("isnative").cast<bool>();
+  const bool native = is_native(a.dtype());
   if (native && a.dtype().kind() == 'f' && a.itemsize() == 4) {
     p.floats = static_cast<const float*>(a.data());
   } else if (native && a.dtype().kind() == 'u' && a.itemsize() == 2) {
@@ -193,6 +198,8 @@ void decode_pmfs(const py::buffer& data, const py::array& pmfs, py::array out, s
   rans::decode(bytes, p, o, how);
 }
 
+constexpr size_t kFew = 1024;
+
 // Keeps alive what the decoder refers to.
 class StepDecoder {
  public:
@@ -210,7 +217,9 @@ class StepDecoder {
     const rans::IntArray i = index_array(indexes, o.size);
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
     if (!lock) throw InvalidArgument("another thread is pulling from this decoder; use one decoder a thread");
-    const py::gil_scoped_release release;
+    // A few symbols take less time than giving the GIL away and getting it back.
+    std::optional<py::gil_scoped_release> release;
+    if (o.size > kFew) release.emplace();
     decoder_.pull(i, o);
   }
 

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "rans/block_loops.h"
+#include "rans/each.h"
 #include "rans/layout.h"
 #include "rans/rans.h"
 #include "rans/tandem.h"
@@ -45,7 +46,7 @@ class TableSource {
 
   // The symbol i of this class; `side` has its raw bits and its escape number, if any.
   template <class Side>
-  int32_t value(size_t i, uint32_t cls, Side&& side) const {
+  INLINE int32_t value(size_t i, uint32_t cls, Side&& side) const {
     const size_t table = static_cast<size_t>(block_[i]);
     const int k = tables_->shift(table);
     const int32_t q = tables_->is_escape(table, cls)
@@ -196,10 +197,9 @@ class ChunkDecoder {
         for (size_t l = 0; l < L; ++l) {
           const Class found = source.find(i + l, states_[l] & mask);
           const uint32_t x = step_decode(states_[l], found.packed, precision);
-          const uint32_t refilled = x << 16 | load_u16(p);
-          const bool refill = x < kLowerBound;
-          states_[l] = refill ? refilled : x;
-          p += refill ? 2 : 0;
+          const uint32_t refill = x < kLowerBound;  // arithmetic, for compilers make branches of choices
+          states_[l] = x << 16 * refill | (load_u16(p) & (0u - refill));
+          p += 2 * refill;
           values[i + l] = source.value(i + l, found.number, *this);
         }
         word_ = static_cast<size_t>(p - view_.words.data()) / 2;

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "rans/block_loops.h"
 #include "rans/choices.h"
+#include "rans/each.h"
 #include "rans/layout.h"
 #include "rans/rans.h"
 #include "rans/tandem.h"
@@ -57,17 +58,19 @@ class TableSource {
   }
 
   // Symbol i of the block.
-  Code code(size_t i) const {
+  INLINE Code code(size_t i) const {
     const size_t table = static_cast<size_t>(index_[i]);
     const Tables::Coded coded = tables_->classify(table, symbol_[i]);
-    if (coded.cls == Tables::kNoClass) {
-      throw InvalidArgument("symbols[" + std::to_string(begin_ + i) + "] is " + std::to_string(symbol_[i]) +
-                            ", which table " + std::to_string(table) +
-                            " has no class for; clip the symbols or use tables with an escape");
-    }
+    if (coded.cls == Tables::kNoClass) refuse(i);
     const int shift = tables_->shift(table);
     return {tables_->packed(table, coded.cls), static_cast<uint32_t>(symbol_[i]) & ((1u << shift) - 1), shift,
             tables_->is_escape(table, coded.cls), coded.escape_number};
+  }
+
+  [[noreturn]] void refuse(size_t i) const {
+    throw InvalidArgument("symbols[" + std::to_string(begin_ + i) + "] is " + std::to_string(symbol_[i]) +
+                          ", which table " + std::to_string(index_[i]) +
+                          " has no class for; clip the symbols or use tables with an escape");
   }
 
   // The sum of costs of a block; a symbol without a class, an error later, costs nothing.
@@ -271,13 +274,16 @@ class ChunkEncoder {
   void encode_lanes(const Source& source, size_t n) {
     const int precision = form_.precision;
     uint16_t* words = words_;
+    left_ -= n;
+    const size_t first_lane = left_ % L;
     for (size_t i = n; i > 0; --i) {
       const Code code = source.code(i - 1);
-      uint32_t& state = states_[--left_ % L];
-      const bool emits = step_emits(state, class_freq(code.packed), precision);
-      words[-1] = static_cast<uint16_t>(state);  // without a branch: overwritten unless it counts
+      uint32_t& state = states_[(first_lane + i - 1) % L];
+      // Arithmetic, for compilers make branches of choices; the word is overwritten unless it counts.
+      const uint32_t emits = step_emits(state, class_freq(code.packed), precision);
+      words[-1] = static_cast<uint16_t>(state);
       words -= emits;
-      state = step_encode(emits ? state >> 16 : state, code.packed, precision);
+      state = step_encode(state >> 16 * emits, code.packed, precision);
       put_side(code);
     }
     words_ = words;

@@ -27,11 +27,12 @@ struct Coded {
 };
 
 // Zigzag order counts 0, -1, 1, -2, 2, ...
+// Without branches: signs are as good as random.
 PYCODEC_HD constexpr uint64_t zigzag(int64_t r) {
-  return r >= 0 ? 2 * static_cast<uint64_t>(r) : 2 * static_cast<uint64_t>(-1 - r) + 1;
+  return static_cast<uint64_t>(r) << 1 ^ static_cast<uint64_t>(r >> 63);
 }
 PYCODEC_HD constexpr int64_t unzigzag(uint64_t z) {
-  return (z & 1) != 0 ? -1 - static_cast<int64_t>(z >> 1) : static_cast<int64_t>(z >> 1);
+  return static_cast<int64_t>(z >> 1 ^ (uint64_t{0} - (z & 1)));
 }
 
 struct TableView {

@@ -7,8 +7,10 @@ stream is written at the top of ``csrc/rans/rans.h``.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -119,9 +121,9 @@ class Tables:
         offsets: int | ArrayLike = 0,
         escape: bool = False,
     ) -> Tables:
-        """Tables from probabilities, the same integers everywhere; see :func:`apportioned_freqs`.
+        """Tables from probabilities: at least 1 a class, and else as few bits a symbol as integers allow.
 
-        What a row lacks to a sum of 1 belongs to its last class.
+        Integers decide (:func:`apportion`), so the same probabilities are the same tables everywhere.
 
         Args:
             pmfs: one row of L probabilities a table, float, converted to float32 first; or one row for a
@@ -135,13 +137,12 @@ class Tables:
             many classes.
         """
         _check_precision(precision)
-        rows = [np.asarray(row, dtype=np.float32) for row in _rows(pmfs, "pmfs")]
-        return cls._natural(
-            [apportioned_freqs(row, precision, f"pmfs[{t}]") for t, row in enumerate(rows)],
-            precision,
-            offsets,
-            escape,
-        )
+        freqs = []
+        for t, row in enumerate(_rows(pmfs, "pmfs")):
+            pmf = np.asarray(row, dtype=np.float32)
+            pmf_freqs(pmf, precision, f"pmfs[{t}]")  # refuses what is no row of probabilities
+            freqs.append(np.array(apportion([int(math.ldexp(p, 149)) for p in pmf.tolist()], 1 << precision)))
+        return cls._natural(freqs, precision, offsets, escape)
 
     @classmethod
     def from_gaussian_scales(cls, scales: ArrayLike, precision: int = DEFAULT_PRECISION) -> Tables:
@@ -242,23 +243,32 @@ def pmf_freqs(pmf: NDArray[Any], precision: int, name: str) -> NDArray[Any]:
     return freqs
 
 
-def apportioned_freqs(pmf: NDArray[Any], precision: int, name: str) -> NDArray[Any]:
-    """Frequencies of a row of float32 probabilities that cost the fewest bits: for tables made beforehand.
+def apportion(weights: list[int], total: int) -> list[int]:
+    """Positive integers that sum to ``total`` and cost about the fewest bits on symbols with these weights.
 
-    Begins with ``max(1, floor(p * 2^precision))``. Then one after another is given where it saves the most
-    bits, ``p log((f + 1) / f)``, about ``p / (f + 1/2)``, or taken where it costs the fewest. Each step is an
-    IEEE 754 operation on one element, or integer arithmetic.
+    From ``max(1, floor(total * weight / sum))`` single units are given to, or taken from, the class where
+    that gains most or costs least: a unit between f and f + 1 is worth ``weight / (2 f + 1)``. Among equals
+    the first is given and the last is taken from.
+
+    Args:
+        weights: not negative; no more of them than ``total``.
+        total: what the result sums to.
     """
-    pmf_freqs(pmf, precision, name)  # refuses what is no row of probabilities
-    total = 1 << precision
-    mass = np.floor(pmf.astype(np.float64) * 2.0**40).astype(np.int64)
-    mass[-1] += max(0, (1 << 40) - int(mass.sum()))
-    freqs = np.maximum(1, (mass >> (40 - precision)))
-    while (missing := total - int(freqs.sum())) != 0:
-        if missing > 0:
-            freqs[np.argmax(mass / (freqs + 0.5))] += 1
-        else:
-            freqs[np.argmin(np.where(freqs > 1, mass / (freqs - 0.5), np.inf))] -= 1
+    whole = sum(weights) or 1
+    freqs = [max(1, total * w // whole) for w in weights]
+    missing = total - sum(freqs)
+    step = 1 if missing > 0 else -1
+
+    def urgency(c: int) -> tuple[Fraction, int]:
+        return (Fraction(-weights[c] * step, 2 * freqs[c] + step), c * step)
+
+    heap = [urgency(c) for c in range(len(freqs)) if step > 0 or freqs[c] > 1]
+    heapq.heapify(heap)
+    for _ in range(abs(missing)):
+        c = heapq.heappop(heap)[1] * step
+        freqs[c] += step
+        if step > 0 or freqs[c] > 1:
+            heapq.heappush(heap, urgency(c))
     return freqs
 
 

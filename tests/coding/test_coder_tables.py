@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from streams import SCALES
 
 from pycodec.coding import Tables, decode, encode
-from pycodec.coding.tables import normal_cdf, pmf_freqs
+from pycodec.coding.tables import apportion, normal_cdf, pmf_freqs
 from pycodec.errors import InvalidInput
 
 
@@ -59,6 +60,41 @@ def test_pmf_rule(values: list[float], precision: int) -> None:
     spare = np.float32((1 << precision) - len(p))
     for f, x in zip(freqs[:-1], p[:-1], strict=True):
         assert f == math.floor(float(np.float32(x) * spare)) + 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_apportionment_takes_the_fewest_bits(seed: int) -> None:
+    """Against all ways to share out 16 units among three classes."""
+    rng = np.random.default_rng(seed)
+    weights = [int(w) for w in rng.integers(0, 2 ** rng.integers(1, 12), 3)]
+
+    def bits(freqs: Sequence[int]) -> float:
+        return -sum(w * math.log2(f) for w, f in zip(weights, freqs, strict=True))
+
+    found = apportion(weights, 16)
+    assert sum(found) == 16 and min(found) >= 1
+    every = [(a, b, 16 - a - b) for a in range(1, 15) for b in range(1, 16 - a)]
+    assert bits(found) <= min(map(bits, every)) + 0.01 * sum(weights)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=100), st.integers(8, 14))
+def test_tables_of_probabilities_cost_no_more_than_the_rule_of_rows(
+    values: list[float], precision: int
+) -> None:
+    p = np.array(values, np.float32)
+    p /= max(np.float32(1), p.sum(dtype=np.float32) * np.float32(1.001))
+    freqs = Tables.from_pmfs(p, precision).freqs.astype(np.int64)
+    assert freqs.sum() == 1 << precision and freqs.min() >= 1
+    rule = pmf_freqs(p, precision, "p")
+    assert -(p * np.log2(freqs)).sum() <= -(p * np.log2(rule)).sum() + 1e-4
+
+
+def test_tables_of_probabilities_are_these_integers() -> None:
+    """Tables that callers make again to decode: a change makes their streams unreadable."""
+    assert Tables.from_pmfs([0.7, 0.2, 0.0999, 0.0001, 0.0], 8).freqs.tolist() == [178, 51, 25, 1, 1]
+    assert Tables.from_pmfs(np.full(100, 0.01), 8).freqs.tolist() == [3] * 56 + [2] * 44
+    assert Tables.from_pmfs([0.0, 0.0, 0.0], 8).freqs.sum() == 256
 
 
 def test_storage() -> None:
