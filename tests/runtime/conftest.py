@@ -52,6 +52,7 @@ def python() -> Interpreter:
         search = os.pathsep.join([*([str(path)] if path else []), *inherited])
         return subprocess.run(
             [sys.executable, *arguments],
+            cwd=Path(__file__).parent,  # where there is no other pycodec
             env={**clean, "PYTHONPATH": search, **environment},
             input=stdin,
             capture_output=True,
