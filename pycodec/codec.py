@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pycodec import bitstream, images, runtime
 from pycodec.bitstream import Container, Header
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pycodec.images import ImageLike
     from pycodec.types import Config, EntropyModel, Quantizer, Transform
 
-    Symbols = np.ndarray | torch.Tensor  # [C, h, w] int32; a tensor where they are coded on a device
+    Symbols = np.ndarray | Tensor  # [C, h, w] int32; a tensor where they are coded on a device
 
 
 class Codec:
@@ -131,7 +132,7 @@ class Codec:
     def symbols(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
         """The integers that get coded: int32 [channels, ceil(H / stride), ceil(W / stride)]."""
         symbols = self._analyze(as_picture(image), self.quality_step(quality), device)
-        return symbols.cpu().numpy() if isinstance(symbols, torch.Tensor) else symbols
+        return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
 
     def quality_step(self, quality: float | None = None) -> int:
         """16 times the quality, rounded: the integer in files and in every integer rule.
@@ -169,7 +170,7 @@ class Codec:
             symbols = self._analyze(picture, step, device)
         with stage("coding"):
             code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
-            encode = code.encode_tensor if isinstance(symbols, torch.Tensor) else code.encode
+            encode = code.encode_tensor if isinstance(symbols, Tensor) else code.encode
             payload = encode(symbols, step)
         with stage("container"):
             width, height = picture.size
@@ -256,7 +257,7 @@ class Codec:
         y = self.transform.analysis(x, torch.tensor([step / 16], device=x.device))
         if self._codes_on(device):
             quantizer: Any = self.quantizer  # a DeviceQuantizer
-            symbols: torch.Tensor = quantizer.quantize_tensor(y)
+            symbols: Tensor = quantizer.quantize_tensor(y)
             return symbols
         return np.ascontiguousarray(self.quantizer.quantize(y), np.int32)
 
@@ -271,14 +272,11 @@ class Codec:
         self._move(device)
         width, height = size
         quantizer: Any = self.quantizer
-        on_device = isinstance(symbols, torch.Tensor)
+        on_device = isinstance(symbols, Tensor)
         y = (quantizer.dequantize_tensor if on_device else quantizer.dequantize)(symbols)
-        y = y.to(device)
-        # To channels_last as a transposed matrix: several times as fast as torch's own way of getting there.
-        y = y.flatten(2)[0].t().contiguous().t().reshape(y.shape)
+        y = _channels_last(y).to(device)
         x = self.transform.synthesis(y, torch.tensor([step / 16], device=y.device))
-        rgb = x[0, :, :height, :width].permute(1, 2, 0) + 128
-        return np.ascontiguousarray(rgb.clamp_(0, 255).round_().to(torch.uint8).cpu().numpy())
+        return _pixels(x[0, :, :height, :width].permute(1, 2, 0))
 
     def _move(self, device: str) -> None:
         try:
@@ -322,7 +320,27 @@ def decompress(data: bytes, device: str = "cpu") -> Image.Image:
     return codec.decompress(data, device)
 
 
+def _channels_last(y: Tensor) -> Tensor:  # [1, C, h, w]
+    """The same with strides of channels_last."""
+    if y.device.type != "cpu":
+        return y.contiguous(memory_format=torch.channels_last)
+    # By numpy, because after each operation torch's threads keep the cores busy for milliseconds, in vain.
+    # Planes whose distance is a multiple of 4 KiB drive each other out of the cache: hence room between them.
+    _, channels, height, width = y.shape
+    planes = np.empty((channels, height * width + 16), np.float32)[:, :-16]
+    planes[:] = y.numpy().reshape(channels, -1)
+    rows = torch.from_numpy(np.ascontiguousarray(planes.T))
+    return rows.reshape(1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _pixels(x: Tensor) -> np.ndarray:  # [H, W, 3] around 0, to uint8
+    if x.device.type != "cpu":
+        return (x + 128).clamp_(0, 255).round_().to(torch.uint8).contiguous().cpu().numpy()
+    rgb = x.numpy() + np.float32(128)  # by numpy as in _channels_last
+    return np.rint(np.clip(rgb, 0, 255, out=rgb), out=rgb).astype(np.uint8, order="C")
+
+
 def _symbols_crc(symbols: Symbols) -> int:
-    if isinstance(symbols, torch.Tensor):
+    if isinstance(symbols, Tensor):
         return crc32(symbols)
     return zlib.crc32(symbols.astype("<i4").tobytes())

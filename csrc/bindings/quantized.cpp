@@ -48,25 +48,29 @@ quantized::Options options(int threads) {
 }
 
 quantized::Conv make_conv(const Weights& weight, const Floats& scale, const Floats& multiplier,
-                          const Floats& bias, int limit, int upsample, const std::string& simd) {
+                          const Floats& bias, int limit, int downsample, int upsample,
+                          const std::string& simd) {
   require(weight.ndim() == 4 && weight.shape(1) == weight.shape(2),
           "weights are not [outputs, k, k, inputs]");
-  return {{dimension(weight, 0), dimension(weight, 1), dimension(weight, 3), upsample, limit, span(scale),
-           span(weight), span(multiplier), span(bias)},
+  return {{dimension(weight, 0), dimension(weight, 1), dimension(weight, 3), downsample, upsample, limit,
+           span(scale), span(weight), span(multiplier), span(bias)},
           simd_of(simd)};
 }
 
-void conv_forward(const quantized::Conv& conv, const py::array& x, py::array y, int threads) {
-  const int up = conv.upsample();
-  const quantized::Size size = size_of(x, conv.inputs()), out = size_of(y, conv.outputs() / (up * up));
-  require(size.height * up == out.height && size.width * up == out.width,
+void conv_forward(const quantized::Conv& conv, const py::array& x, py::array y, bool add, int threads) {
+  const int down = conv.downsample(), up = conv.upsample();
+  const quantized::Size in = size_of(x, conv.inputs() / (down * down));
+  const quantized::Size out = size_of(y, conv.outputs() / (up * up));
+  const quantized::Size size{in.height / down, in.width / down};
+  require(size.height * down == in.height && size.width * down == in.width &&
+              size.height * up == out.height && size.width * up == out.width,
           "the sizes of input and output do not match");
   require(y.writeable(), "the output cannot be written");
   const auto how = options(threads);
   const auto* from = static_cast<const float*>(x.data());
   auto* to = static_cast<float*>(y.mutable_data());
   const py::gil_scoped_release release;
-  conv.forward(size, from, to, how);
+  conv.forward(size, from, to, add, how);
 }
 
 quantized::PartialBlock make_block(const Weights& spatial, const Floats& part_scale,
@@ -99,8 +103,8 @@ void block_forward(const quantized::PartialBlock& block, py::array x, const Floa
 void bind_quantized(py::module_& m) {
   py::class_<quantized::Conv>(m, "QuantizedConv")
       .def(py::init(&make_conv), py::arg("weight"), py::arg("scale"), py::arg("multiplier"), py::arg("bias"),
-           py::arg("limit"), py::arg("upsample"), py::arg("simd") = "")
-      .def("forward", &conv_forward, py::arg("x"), py::arg("y"), py::arg("threads"));
+           py::arg("limit"), py::arg("downsample"), py::arg("upsample"), py::arg("simd") = "")
+      .def("forward", &conv_forward, py::arg("x"), py::arg("y"), py::arg("add"), py::arg("threads"));
   py::class_<quantized::PartialBlock>(m, "QuantizedPartialBlock")
       .def(py::init(&make_block), py::arg("spatial"), py::arg("part_scale"), py::arg("spatial_multiplier"),
            py::arg("expand"), py::arg("scale"), py::arg("expand_multiplier"), py::arg("project"),

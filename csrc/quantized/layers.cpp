@@ -64,11 +64,14 @@ void fill_rows(BorderedCodes& codes, int height, int threads, const Write& write
   });
 }
 
+bool has_squares(int channels, int side) { return side >= 1 && side <= 64 && channels % (side * side) == 0; }
+
 }  // namespace
 
 Conv::Conv(const Spec& spec, Simd simd)
     : kernels_(kernels_for(simd)),
       side_(spec.side),
+      downsample_(spec.downsample),
       upsample_(spec.upsample),
       limit_(checked_limit(spec.limit)),
       weights_(kernels_, spec.weight, spec.outputs, spec.side * spec.side, spec.inputs, spec.limit, false),
@@ -76,37 +79,47 @@ Conv::Conv(const Spec& spec, Simd simd)
       multiplier_(checked(spec.multiplier, spec.outputs, "multiplier")),
       bias_(checked(spec.bias, spec.outputs, "bias")) {
   if (side_ != 1 && side_ != 3) throw InvalidArgument("quantized layer: kernels are 1 x 1 or 3 x 3");
-  if (upsample_ < 1 || upsample_ > 64 || spec.outputs % (upsample_ * upsample_) != 0) {
+  if (!has_squares(spec.inputs, downsample_)) {
+    throw InvalidArgument("quantized layer: " + std::to_string(spec.inputs) +
+                          " inputs cannot be downsampled by " + std::to_string(downsample_));
+  }
+  if (!has_squares(spec.outputs, upsample_)) {
     throw InvalidArgument("quantized layer: " + std::to_string(spec.outputs) +
                           " outputs cannot be upsampled by " + std::to_string(upsample_));
   }
 }
 
-void Conv::forward(Size size, const float* x, float* y, Options options) const {
+void Conv::forward(Size size, const float* x, float* y, bool add, Options options) const {
   if (size.height < 1 || size.width < 1) return;
-  const size_t inputs = this->inputs(), outputs = this->outputs(), channels = weights_.padded_inputs();
-  const auto to_codes = [&](const float* values, int16_t* codes) {
-    kernels_.to_codes(values, scale_.data(), static_cast<float>(limit_), inputs, codes);
+  const size_t width = size.width, channels = weights_.padded_inputs();
+  const size_t down = downsample_, row_inputs = inputs() / down;
+  const auto to_codes = [&](size_t h, size_t w, int16_t* codes) {
+    for (size_t r = 0; r < down; ++r) {
+      kernels_.to_codes(x + ((h * down + r) * width + w) * row_inputs, scale_.data() + r * row_inputs,
+                        static_cast<float>(limit_), row_inputs, codes + r * row_inputs);
+    }
   };
-  const size_t rows = upsample_, row_outputs = outputs / rows;
-  expect_first_writes(y, static_cast<size_t>(size.height) * size.width * outputs * sizeof(float));
+  const size_t up = upsample_, row_outputs = outputs() / up;
+  if (!add) expect_first_writes(y, size.height * width * outputs() * sizeof(float));
+  const auto write = add ? kernels_.add_sums : kernels_.sums_to_floats;
   const auto to_floats = [&](const int32_t* sums, size_t index) {
-    const size_t h = index / size.width, w = index % size.width;
-    for (size_t r = 0; r < rows; ++r) {
-      kernels_.sums_to_floats(sums + r * row_outputs, multiplier_.data() + r * row_outputs,
-                              bias_.data() + r * row_outputs, row_outputs,
-                              y + ((h * rows + r) * size.width + w) * row_outputs);
+    const size_t h = index / width, w = index % width;
+    for (size_t r = 0; r < up; ++r) {
+      write(sums + r * row_outputs, multiplier_.data() + r * row_outputs, bias_.data() + r * row_outputs,
+            row_outputs, y + ((h * up + r) * width + w) * row_outputs);
     }
   };
   const size_t stride = weights_.sum_stride();
 
   if (side_ == 1) {
-    in_parts(static_cast<size_t>(size.height) * size.width, options.threads, [&](size_t begin, size_t end) {
+    in_parts(size.height * width, options.threads, [&](size_t begin, size_t end) {
       std::vector<int16_t> codes((kChunk + kMaxTile) * channels);
       std::vector<int32_t> sums((kChunk + kMaxTile) * stride);
       for (size_t at = begin; at < end; at += kChunk) {
         const size_t n = std::min(kChunk, end - at);
-        for (size_t p = 0; p < n; ++p) to_codes(x + (at + p) * inputs, codes.data() + p * channels);
+        for (size_t p = 0; p < n; ++p) {
+          to_codes((at + p) / width, (at + p) % width, codes.data() + p * channels);
+        }
         weights_.multiply(codes.data(), {kHere, 1}, n, sums.data());
         for (size_t p = 0; p < n; ++p) to_floats(sums.data() + p * stride, at + p);
       }
@@ -115,7 +128,7 @@ void Conv::forward(Size size, const float* x, float* y, Options options) const {
   }
   BorderedCodes codes(size, channels);
   fill_rows(codes, size.height, options.threads, [&](int16_t* row, size_t h) {
-    for (int w = 0; w < size.width; ++w) to_codes(x + (h * size.width + w) * inputs, row + w * channels);
+    for (size_t w = 0; w < width; ++w) to_codes(h, w, row + w * channels);
   });
   const std::array<ptrdiff_t, 9> taps = codes.taps();
   in_parts(codes.positions(), options.threads, [&](size_t begin, size_t end) {

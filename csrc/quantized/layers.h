@@ -56,11 +56,12 @@ class Weights {
 };
 
 // y = conv(codes of x) * multiplier + bias, for kernels of 1 x 1, or of 3 x 3 with "same" zero padding. The
-// outputs of a position become a square of upsample x upsample positions, by row, column and channel.
+// inputs of a position are a square of downsample x downsample positions of the map, by row, column and
+// channel; its outputs become one of upsample x upsample.
 class Conv {
  public:
   struct Spec {
-    int outputs, side, inputs, upsample;
+    int outputs, side, inputs, downsample, upsample;
     int limit;                     // codes are -limit..limit
     Span<const float> scale;       // [inputs]
     Span<const int16_t> weight;    // [outputs][side][side][inputs]
@@ -71,15 +72,16 @@ class Conv {
 
   int inputs() const { return weights_.inputs(); }
   int outputs() const { return weights_.outputs(); }
-
+  int downsample() const { return downsample_; }
   int upsample() const { return upsample_; }
 
-  // x [height][width][inputs], y [upsample height][upsample width][outputs / upsample^2].
-  void forward(Size size, const float* x, float* y, Options options) const;
+  // x [downsample height][downsample width][inputs / downsample^2],
+  // y [upsample height][upsample width][outputs / upsample^2], to which the results are added if `add`.
+  void forward(Size size, const float* x, float* y, bool add, Options options) const;
 
  private:
   const Kernels& kernels_;
-  int side_, upsample_, limit_;
+  int side_, downsample_, upsample_, limit_;
   Weights weights_;
   std::vector<float> scale_, multiplier_, bias_;
 };

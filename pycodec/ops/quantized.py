@@ -97,8 +97,9 @@ class QuantizedConv2d(_Layer):
         scale: float32 [inputs].
         multiplier, bias: float32 [outputs].
         limit: largest code, up to 32767.
-        upsample: the outputs of a position become a square of upsample x upsample positions; see
-            `depth_to_space`.
+        downsample: the inputs of a position are a square of downsample x downsample positions of the map;
+            see `space_to_depth`.
+        upsample: the outputs of a position become such a square; see `depth_to_space`.
         simd: level to run at (see ``pycodec doctor``), the highest by default.
 
     Raises:
@@ -112,33 +113,48 @@ class QuantizedConv2d(_Layer):
         multiplier: np.ndarray,
         bias: np.ndarray,
         limit: int = CODE_LIMIT,
+        downsample: int = 1,
         upsample: int = 1,
         simd: str = "",
     ):
         super().__init__({"weight": weight, "scale": scale, "multiplier": multiplier, "bias": bias})
-        self.limit, self.upsample = limit, upsample
-        self._native = native().QuantizedConv(weight, scale, multiplier, bias, limit, upsample, simd)
+        self.limit, self.downsample, self.upsample = limit, downsample, upsample
+        self._native = native().QuantizedConv(
+            weight, scale, multiplier, bias, limit, downsample, upsample, simd
+        )
 
-    def __call__(self, x: Tensor, scratch: Scratch | None = None) -> Tensor:
-        """The layer on one map, [H, W, inputs] to [up H, up W, outputs / up^2].
+    def __call__(self, x: Tensor, scratch: Scratch | None = None, add_to: Tensor | None = None) -> Tensor:
+        """The layer on one map, [down H, down W, inputs / down^2] to [up H, up W, outputs / up^2].
 
         Args:
             scratch: lends the memory of the result, for as long as nobody else asks it for this layer's.
+            add_to: a map of the result's shape, to which it is added; on a CPU it is overwritten where
+                it is contiguous.
         """
         weight = self.arrays["weight"]
-        _check_map(x, weight.shape[3])
+        down, up = self.downsample, self.upsample
+        _check_map(x, weight.shape[3] // down**2, down)
+        height, width, outputs = x.shape[0] // down, x.shape[1] // down, len(weight) // up**2
+        shape = up * height, up * width, outputs
+        if add_to is not None and (add_to.shape != shape or add_to.dtype != torch.float32):
+            raise InvalidInput(
+                f"quantized layer: the map to add to is {add_to.dtype} of shape {tuple(add_to.shape)}; "
+                f"expected float32 {shape}"
+            )
         if x.device.type != "cpu":
-            return self.reference(x)
-        height, width, up = *x.shape[:2], self.upsample
-        shape = up * height, up * width, len(weight) // up**2
-        y = scratch.room(self, shape) if scratch else x.new_empty(shape)
-        self._native.forward(x.contiguous().numpy(), y.numpy(), torch.get_num_threads())
+            y = self.reference(x)
+            return y if add_to is None else add_to + y
+        if add_to is not None:
+            y = add_to.contiguous()
+        else:
+            y = scratch.room(self, shape) if scratch else x.new_empty(shape)
+        self._native.forward(x.contiguous().numpy(), y.numpy(), add_to is not None, torch.get_num_threads())
         return y
 
     def reference(self, x: Tensor) -> Tensor:
         """The same in plain torch, on any device."""
         a = self._tensors(x.device)
-        sums = _convolve(_codes(x * a["scale"], self.limit), a["weight"])
+        sums = _convolve(_codes(space_to_depth(x, self.downsample) * a["scale"], self.limit), a["weight"])
         return depth_to_space(sums.float() * a["multiplier"] + a["bias"], self.upsample)
 
 
@@ -261,9 +277,11 @@ def _convolve(codes: Tensor, weight: Tensor) -> Tensor:  # [H, W, inputs], [outp
     return torch.stack(taps).sum(0)
 
 
-def _check_map(x: Tensor, channels: int) -> None:
-    if x.ndim != 3 or x.shape[2] != channels or x.dtype != torch.float32:
+def _check_map(x: Tensor, channels: int, side: int = 1) -> None:
+    whole = x.ndim == 3 and x.shape[0] % side == 0 and x.shape[1] % side == 0
+    if not whole or x.shape[2] != channels or x.dtype != torch.float32:
+        multiples = f", height and width multiples of {side}" if side > 1 else ""
         raise InvalidInput(
             f"quantized layer: the map is {x.dtype} of shape {tuple(x.shape)}; "
-            f"expected float32 [height, width, {channels}]"
+            f"expected float32 [height, width, {channels}]{multiples}"
         )

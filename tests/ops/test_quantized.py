@@ -36,15 +36,15 @@ def floats(rng, size, low, high):
     return np.exp(rng.uniform(np.log(low), np.log(high), size)).astype(np.float32)
 
 
-def seeded_conv(rng, side, inputs, outputs, limit=CODE_LIMIT, upsample=1, simd=""):
+def seeded_conv(rng, side, inputs, outputs, limit=CODE_LIMIT, simd="", **squares):
     return QuantizedConv2d(
         seeded_weight(rng, (outputs, side, side, inputs), limit),
         floats(rng, inputs, 1, limit),  # the larger ones clamp
         floats(rng, outputs, 1e-9, 1e-6),
         rng.standard_normal(outputs).astype(np.float32),
         limit,
-        upsample,
-        simd,
+        simd=simd,
+        **squares,
     )
 
 
@@ -167,6 +167,35 @@ def test_outputs_become_squares(side, upsample, simd):
         assert same_bits(y, conv.reference(x))
 
 
+@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize("downsample", [2, 3, 8])
+def test_inputs_are_squares(side, downsample, simd):
+    rng = np.random.default_rng(downsample)
+    for (height, width), channels in (((1, 1), 1), ((5, 3), 2), ((9, 140), 3)):
+        conv = seeded_conv(rng, side, channels * downsample**2, 10, downsample=downsample, simd=simd)
+        x = seeded_map(rng, downsample * height, downsample * width, channels)
+        y = conv(x)
+        assert y.shape == (height, width, 10)
+        assert same_bits(y, conv.reference(x))
+        whole = QuantizedConv2d(**conv.arrays, limit=conv.limit, simd=simd)
+        assert same_bits(y, whole(space_to_depth(x, downsample)))
+
+
+@pytest.mark.parametrize("side", [1, 3])
+def test_results_are_added_to_a_map(side, simd):
+    rng = np.random.default_rng(side)
+    conv = seeded_conv(rng, side, 10, 12, upsample=2, simd=simd)
+    x, y = seeded_map(rng, 5, 130, 10), seeded_map(rng, 10, 260, 3)
+    expected = y + conv.reference(x)
+    strided = y.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    assert same_bits(conv(x, add_to=strided), expected)
+    assert same_bits(conv(x, add_to=y), expected)
+    assert same_bits(y, expected)
+    for other in (y[:-1], y.double()):
+        with pytest.raises(InvalidInput, match=r"the map to add to .* expected float32 \(10, 260, 3\)"):
+            conv(x, add_to=other)
+
+
 def test_code_scale_reaches_the_largest_input():
     assert code_scale(np.array([2.0, 0.0]), 100).tolist() == [50.0, pytest.approx(1e8)]
 
@@ -190,6 +219,7 @@ def conv_arrays():
         ({"limit": 0}, "limit is 0, expected 1 to 32767"),
         ({"limit": 40000}, "limit is 40000"),
         ({"upsample": 2}, "2 outputs cannot be upsampled by 2"),
+        ({"downsample": 3}, "4 inputs cannot be downsampled by 3"),
     ],
 )
 def test_layers_that_cannot_be_are_refused(change, sentence):
@@ -211,3 +241,6 @@ def test_maps_that_do_not_fit_are_refused():
         with pytest.raises(InvalidInput, match=r"expected float32 \[height, width, 4\]"):
             conv(x)
     assert conv(torch.zeros(0, 5, 4)).shape == (0, 5, 2)
+    conv = QuantizedConv2d(**conv_arrays(), downsample=2)
+    with pytest.raises(InvalidInput, match=r"\[height, width, 1\], height and width multiples of 2"):
+        conv(torch.zeros(4, 5, 1))

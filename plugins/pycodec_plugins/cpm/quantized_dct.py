@@ -16,7 +16,6 @@ from pycodec.ops.quantized import (
     QuantizedConv2d,
     QuantizedPartialBlock,
     Scratch,
-    space_to_depth,
 )
 
 from .dct import BLOCK
@@ -48,11 +47,11 @@ class QuantizedResidualDCT:
         try:
             self._gain, self._step = arrays["gain"], arrays["step"]  # [quality steps, channels]
             conv, blocks = partial(_conv, arrays), partial(_blocks, arrays)
-            self._dct = conv("dct", limit=PIXEL_LIMIT)
-            self._encoder_first = conv("encoder.first", limit=PIXEL_LIMIT)
+            self._dct = conv("dct", limit=PIXEL_LIMIT, downsample=BLOCK)
+            self._encoder_first = conv("encoder.first", limit=PIXEL_LIMIT, downsample=4)
             self._encoder_fine = blocks("encoder.fine", ENCODER_HIDDEN_LIMIT)
             self._encoder_coarse = blocks("encoder.coarse", ENCODER_HIDDEN_LIMIT)
-            self._down, self._encoder_last = conv("encoder.down"), conv("encoder.last")
+            self._down, self._encoder_last = conv("encoder.down", downsample=2), conv("encoder.last")
             self._inverse_dct = conv("inverse_dct", limit=COEFFICIENT_LIMIT, upsample=BLOCK)
             self._decoder_first, self._up = conv("decoder.first"), conv("decoder.up", upsample=2)
             self._decoder_coarse = blocks("decoder.coarse", DECODER_HIDDEN_LIMIT)
@@ -76,24 +75,24 @@ class QuantizedResidualDCT:
 
     def _analyze(self, image: Tensor, quality: float) -> Tensor:
         pixels = image.permute(1, 2, 0)
-        x = self._encoder_first(space_to_depth(pixels, 4), self._scratch)
+        x = self._encoder_first(pixels, self._scratch)
         for block in self._encoder_fine:
             x = block(x, quality)
-        x = self._down(space_to_depth(x, 2), self._scratch)
+        x = self._down(x, self._scratch)
         for block in self._encoder_coarse:
             x = block(x, quality)
-        y = self._dct(space_to_depth(pixels, BLOCK)).add_(self._encoder_last(x, self._scratch))
-        return y.mul_(_row(self._gain, quality, y.device)).permute(2, 0, 1)
+        y = self._encoder_last(x, add_to=self._dct(pixels))
+        return _scaled(y, self._gain, quality).permute(2, 0, 1)
 
     def _synthesize(self, latent: Tensor, quality: float) -> Tensor:
-        coefficients = latent.permute(1, 2, 0) * _row(self._step, quality, latent.device)
+        coefficients = _scaled(latent.permute(1, 2, 0), self._step, quality)
         x = self._decoder_first(coefficients, self._scratch)
         for block in self._decoder_coarse:
             x = block(x, quality)
         x = self._up(x, self._scratch)
         for block in self._decoder_fine:
             x = block(x, quality)
-        return self._inverse_dct(coefficients).add_(self._decoder_last(x, self._scratch)).permute(2, 0, 1)
+        return self._decoder_last(x, add_to=self._inverse_dct(coefficients)).permute(2, 0, 1)
 
 
 def _batched(call: Callable[[Tensor, float], Tensor], x: Tensor, quality: Tensor) -> Tensor:
@@ -117,10 +116,14 @@ class _Block:
 
 
 def _conv(
-    arrays: Mapping[str, np.ndarray], name: str, limit: int = CODE_LIMIT, upsample: int = 1
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    limit: int = CODE_LIMIT,
+    downsample: int = 1,
+    upsample: int = 1,
 ) -> QuantizedConv2d:
     parts = {key: arrays[f"{name}.{key}"] for key in ("weight", "scale", "multiplier", "bias")}
-    return QuantizedConv2d(**parts, limit=limit, upsample=upsample)
+    return QuantizedConv2d(**parts, limit=limit, downsample=downsample, upsample=upsample)
 
 
 def _blocks(arrays: Mapping[str, np.ndarray], name: str, hidden_limit: int) -> list[_Block]:
@@ -132,6 +135,10 @@ def _blocks(arrays: Mapping[str, np.ndarray], name: str, hidden_limit: int) -> l
     return [_Block(blocks[i], hidden_limit) for i in range(len(blocks))]
 
 
-def _row(table: np.ndarray, quality: float, device: torch.device) -> Tensor:
-    """The row of a table of steps or gains, [channels]."""
-    return torch.from_numpy(table[round(QUALITY_STEPS * (quality - 1))]).to(device)
+def _scaled(x: Tensor, table: np.ndarray, quality: float) -> Tensor:
+    """x [h, w, channels] times a quality's row of a table of steps or gains."""
+    row = table[round(QUALITY_STEPS * (quality - 1))]
+    if x.device.type == "cpu":
+        # By numpy, because after each operation torch's threads keep cores busy for milliseconds, in vain.
+        return torch.from_numpy(np.multiply(x.numpy(), row, order="C"))
+    return x * torch.from_numpy(row).to(x.device)

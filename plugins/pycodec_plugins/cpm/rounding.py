@@ -27,7 +27,8 @@ class IntegerRounding(nn.Module):
 
     def quantize(self, y: Tensor) -> np.ndarray:
         """Symbols (C, h, w) int32 of one latent [1, C, h, w]."""
-        return self.quantize_tensor(y).cpu().numpy()
+        rounded = np.rint(y[0].cpu().numpy())
+        return np.ascontiguousarray(np.clip(rounded, -self.limit, self.limit, out=rounded), np.int32)
 
     def quantize_tensor(self, y: Tensor) -> Tensor:
         """The same, as a tensor where the latent is."""
