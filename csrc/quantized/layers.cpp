@@ -14,6 +14,7 @@ namespace pycodec::quantized {
 namespace {
 
 constexpr size_t kChunk = 126;  // positions: whole tiles of 14 and of 9
+constexpr int kPartsPerThread = 12;  // so that a thread that is held up leaves its share to the others
 constexpr ptrdiff_t kHere[] = {0};
 constexpr int kNarrowLimit = 255;
 
@@ -49,7 +50,7 @@ int checked_limit(int limit) {
 template <class Work>
 void in_parts(size_t positions, int threads, const Work& work) {
   const size_t chunks = (positions + kChunk - 1) / kChunk;
-  const size_t parts = threads == 1 ? 1 : std::min(chunks, static_cast<size_t>(threads) * 4);
+  const size_t parts = threads == 1 ? 1 : std::min(chunks, static_cast<size_t>(threads) * kPartsPerThread);
   parallel_for(parts, threads, [&](size_t i) {
     work(chunks * i / parts * kChunk, std::min(positions, chunks * (i + 1) / parts * kChunk));
   });
@@ -58,7 +59,7 @@ void in_parts(size_t positions, int threads, const Work& work) {
 // Calls write(row of codes, h) for every row of a bordered map.
 template <class Write>
 void fill_rows(BorderedCodes& codes, int height, int threads, const Write& write) {
-  const size_t parts = threads == 1 ? 1 : std::min(height, threads * 4);
+  const size_t parts = threads == 1 ? 1 : std::min(height, threads * kPartsPerThread);
   parallel_for(parts, threads, [&](size_t i) {
     for (size_t h = height * i / parts; h < height * (i + 1) / parts; ++h) write(codes.row(h), h);
   });
