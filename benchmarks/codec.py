@@ -31,7 +31,7 @@ from pycodec import profiling
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import classical, rd
 
-from . import common, compare
+from . import common, compare, second_thread
 from .goals import Goal
 from .timing import Effort, Row, Subject, measure
 
@@ -197,6 +197,8 @@ def measure_all(arguments: argparse.Namespace, image: Path) -> tuple[list[Row], 
             if codec.qualities[0] <= quality <= codec.qualities[1]:
                 first = name == arguments.codecs[0] and quality == codec.default_quality
                 rows += case(name, quality, arguments.device, image, first, effort)
+    if arguments.device == "cpu":
+        rows += second_thread.speedup(effort)
     rows += start_up(list(START_UP)[: 2 if arguments.quick else None], effort)
     width, height = rd.load_image(image).shape[1::-1]
     settings = {

@@ -35,7 +35,7 @@ from pycodec.native import native
 from pycodec.ops import device_context
 from pycodec_plugins.cpm.entropy import CategoricalContext, ContextEntropyModel, ParametricContext
 
-from . import common, compare, devices, machine
+from . import common, compare, devices, machine, second_thread
 from .goals import Goal
 from .timing import Effort, Row, Subject, measure
 from .torch_context import Int8Forward, WavefrontDecoder, dense_forward, naive_decoder
@@ -261,6 +261,7 @@ def cpu_cases(arguments: argparse.Namespace, absent: dict[str, str]) -> tuple[li
         shape = (PLANES[head], height, width)
         for of_case in cases(head, shape, arguments.seed, naive, common.effort(arguments), absent):
             rows += of_case
+    rows += second_thread.speedup(common.effort(arguments))
     return rows, {"plane": [height, width], "planes": PLANES, "naive_symbols": naive}
 
 

@@ -31,7 +31,7 @@ from pycodec import coding
 from pycodec.native import native
 from pycodec.ops import device_rans
 
-from . import common, compare, devices, machine, workloads
+from . import common, compare, devices, machine, second_thread, workloads
 from .coders import PEERS, Coder, CompressaiTables, compressai_extension, missing
 from .goals import FASTEST_PEER, Goal
 from .timing import Effort, Row, Subject, measure
@@ -290,6 +290,7 @@ def cases(arguments: argparse.Namespace, names: list[str]) -> Iterator[list[Row]
     yield bulk(w3.first(IN_CACHE, "W3 in cache"), 14, names, effort)
     for size in (1, 256):
         yield steps(w2.first(1024 * size), size, names, effort)
+    yield second_thread.speedup(effort)
 
 
 def main() -> int:

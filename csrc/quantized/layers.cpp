@@ -13,7 +13,7 @@
 namespace pycodec::quantized {
 namespace {
 
-constexpr size_t kChunk = 126;  // positions: whole tiles of 14 and of 9
+constexpr size_t kChunk = 126;       // positions: whole tiles of 14 and of 9
 constexpr int kPartsPerThread = 12;  // so that a thread that is held up leaves its share to the others
 constexpr ptrdiff_t kHere[] = {0};
 constexpr int kNarrowLimit = 255;
