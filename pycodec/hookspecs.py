@@ -8,6 +8,8 @@ A plugin is a module (or an object) named by an entry point of the group ``pycod
 Every function in it whose name begins with ``pycodec_`` is a hook; no decorator is needed. A hook may leave
 out arguments it does not need. Keep the module light: it is imported whenever pycodec lists components, so
 name heavy factories as ``"module:attribute"`` and import torch where they are defined.
+
+The module says which version of this interface it was written for: ``PYCODEC_API = 1``.
 """
 
 from __future__ import annotations
@@ -21,6 +23,11 @@ import pluggy
 
 from pycodec.errors import PluginError, near_names
 from pycodec.types import Factory
+
+API_VERSIONS = (1,)
+"""Versions of the plugin interface, hooks and contracts of components, that this pycodec serves. A change that
+breaks plugins adds one; an old one is dropped no earlier than a minor release later.
+"""
 
 hookspec = pluggy.HookspecMarker("pycodec")
 
@@ -163,6 +170,24 @@ def hook_names(plugin: object) -> list[str]:
         for name in dir(plugin)
         if name.startswith("pycodec_") and not isinstance(inspect.getattr_static(plugin, name), ModuleType)
     ]
+
+
+def check_api(plugin: object) -> None:
+    """Compare ``PYCODEC_API`` of a plugin, by default 1, with the versions served.
+
+    Raises:
+        PluginError: another version, or none at all.
+    """
+    version = getattr(plugin, "PYCODEC_API", 1)
+    if type(version) is not int:
+        raise PluginError(f"PYCODEC_API is {version!r}, expected an integer such as {API_VERSIONS[-1]}")
+    if version not in API_VERSIONS:
+        served = " and ".join(map(str, API_VERSIONS))
+        other = "a newer" if version > API_VERSIONS[-1] else "an older"
+        raise PluginError(
+            f"it is written for version {version} of the plugin interface, and this pycodec serves {served}: "
+            f"install {other} pycodec, or a release of the plugin for {served}"
+        )
 
 
 def check_hooks(plugin: object) -> None:

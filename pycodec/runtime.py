@@ -91,6 +91,7 @@ class Runtime:
         else:
             with self.isolated(plugin):
                 module = entry_point.load()
+                hookspecs.check_api(module)
                 hookspecs.check_hooks(module)
                 self._manager.register(module, plugin.name)
                 self._manager.check_pending()

@@ -30,6 +30,12 @@ PLUGINS = {
         def pycodec_register_metrics(register):
             register("never", "somewhere:Metric")
         """,
+    "of-tomorrow": """
+        PYCODEC_API = 99
+
+        def pycodec_register_holograms(register):
+            register("never", "somewhere:create")
+        """,
     "taken-name": """
         def pycodec_register_codecs(register):
             register("enormous", "somewhere:create")

@@ -12,6 +12,7 @@ REASONS = {
     "broken-import": ["ModuleNotFoundError", "a_module_nobody_has", "broken_import_plugin.py, line 1"],
     "fails-in-command": ["RuntimeError: no display", "line 6"],
     "misspelt-hook": ["'pycodec_register_codec'", "did you mean 'pycodec_register_codecs'"],
+    "of-tomorrow": ["version 99 of the plugin interface", "this pycodec serves 1"],
     "taken-name": ["codec 'tiny'", "taken-name 1.5", "already taken", "acme 1.5"],
     "wrong-argument": ["'pycodec_register_codecs'", "'registry'", "expected 'register'"],
 }

@@ -121,6 +121,9 @@ def test_two_plugins_of_one_name() -> None:
 @pytest.mark.parametrize(
     ("hooks", "words"),
     [
+        ({"PYCODEC_API": 2}, "version 2 of the plugin interface, and this pycodec serves 1: install a newer"),
+        ({"PYCODEC_API": 0}, "pycodec serves 1: install an older"),
+        ({"PYCODEC_API": "1"}, "PYCODEC_API is '1', expected an integer"),
         ({"pycodec_register_codecs": 3}, "int, expected a function"),
         ({"pycodec_registers": lambda register: None}, "is no hook"),
         ({"pycodec_register_metrics": lambda register, more: None}, "argument 'more', expected 'register'"),

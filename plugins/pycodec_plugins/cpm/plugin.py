@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+PYCODEC_API = 1
 HERE = "pycodec_plugins.cpm"
 
 
