@@ -1,6 +1,5 @@
 // Replays damaged context streams through every backend: truncations, changed bytes, noise. A plain main(),
-// to be linked with csrc/context and csrc/base, all compiled with -fsanitize=address,undefined (or thread)
-// and the AVX-512 file with its own flags besides. Prints how many streams it tried, or dies.
+// which tests/sanitize.sh builds and runs. Prints how many streams it tried, or dies.
 #include <cstdio>
 #include <cstdlib>
 
@@ -36,10 +35,7 @@ int main() {
       std::vector<int32_t> bias0(s.planes * m.width), bias3(s.planes * m.outputs), symbols(s.size());
       for (int32_t& b : bias0) b = random_between(-5000, 20000);
       for (int32_t& b : bias3) b = random_between(-50000, 50000);
-      for (int32_t& y : symbols) {
-        y = head == Head::kCategorical ? random_between(0, 5)
-                                       : random_between(-4, 4) * (1 << random_between(0, 17));
-      }
+      for (int32_t& y : symbols) y = random_symbol(head);
       const Biases biases{bias0, bias3};
       for (pycodec::Simd simd : pycodec::simd_available()) {
         for (int threads : {1, 3}) {

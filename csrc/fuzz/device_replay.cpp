@@ -1,8 +1,7 @@
 // Runs the device's kernels where sanitizers can watch them: the context model's decoder on damaged streams,
 // its memory exactly as large as it has to be, and on whole ones with every warp of every block a thread, so
-// that a barrier or a flag that is missing is a race. A plain main(), to be linked with csrc/context,
-// csrc/rans and csrc/base, all compiled with -fsanitize=address,undefined or with -fsanitize=thread. Prints
-// how many streams it tried, or dies.
+// that a barrier or a flag that is missing is a race. A plain main(), which tests/sanitize.sh builds and
+// runs. Prints how many streams it tried, or dies.
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
@@ -124,10 +123,7 @@ Case random_case(Head head, Shape shape, int width) {
   c.symbols.resize(shape.size());
   for (int32_t& b : c.bias0) b = random_between(-5000, 20000);
   for (int32_t& b : c.bias3) b = random_between(-50000, 50000);
-  for (int32_t& y : c.symbols) {
-    y = head == Head::kCategorical ? random_between(0, 5)
-                                   : random_between(-4, 4) * (1 << random_between(0, 17));
-  }
+  for (int32_t& y : c.symbols) y = random_symbol(head);
   return c;
 }
 

@@ -17,6 +17,13 @@ inline int random_between(int low, int high) {  // xorshift64*
          static_cast<int>((state * 0x2545F4914F6CDD1DULL >> 33) % static_cast<uint64_t>(high - low + 1));
 }
 
+inline int random_symbol(Head head) {
+  if (head == Head::kCategorical) return random_between(0, 5);
+  // Two statements, for compilers differ in which factor they would draw first.
+  const int mantissa = random_between(-4, 4);
+  return mantissa * (1 << random_between(0, 17));
+}
+
 inline Model random_model(Head head, int width, int outputs) {
   Model m;
   m.head = head;
