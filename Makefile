@@ -3,7 +3,7 @@ PYTHON ?= python3
 SOURCES := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 DATA ?= ../shared/data
 
-.PHONY: help build test lint format bench ptxas gpu
+.PHONY: help build test sanitize lint format bench ptxas gpu
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,9 @@ build: ## editable install with everything needed to work on pycodec
 
 test: ## the test suite
 	$(PYTHON) -m pytest
+
+sanitize: ## the native core under sanitizers: SAN=address (and undefined behaviour) or SAN=thread
+	tests/sanitize.sh
 
 lint: ## format, lint and types, as CI checks them
 	ruff check .
