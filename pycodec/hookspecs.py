@@ -25,7 +25,7 @@ from pycodec.errors import PluginError, near_names
 from pycodec.types import Factory
 
 API_VERSIONS = (1,)
-"""Versions of the plugin interface, hooks and contracts of components, that this pycodec serves. A change that
+"""Versions of the plugin interface, hooks and contracts alike, that this pycodec serves. A change that
 breaks plugins adds one; an old one is dropped no earlier than a minor release later.
 """
 

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/thread_pool.h"
 #include "rans/block_loops.h"
 #include "rans/choices.h"
 #include "rans/each.h"
@@ -163,20 +165,27 @@ class PmfSource {
 };
 
 template <class Source>
-Choices make_choices(Source source) {
+Choices make_choices(const Source& source, size_t threads) {
   const uint64_t count = source.count();
-  uint64_t cost = 0, sampled = 0;
-  const uint64_t block = count <= kSampleAll ? kBlock : kSampleBlock;
-  const uint64_t stride = count <= kSampleAll ? kBlock : kSampleStride;
-  for (uint64_t begin = 0; begin < count; begin += stride) {
-    const uint64_t n = std::min(block, count - begin);
-    // Blocks lie so far apart that each would wait for memory.
-    const uint64_t ahead = begin + 8 * stride;
-    if (ahead + block <= count) source.prefetch(static_cast<size_t>(ahead), static_cast<size_t>(block));
-    cost += source.cost(static_cast<size_t>(begin), static_cast<size_t>(n));
-    sampled += n;
-  }
-  return choose(cost, sampled, count);
+  const bool all = count <= kSampleAll;
+  const uint64_t block = all ? kBlock : kSampleBlock, stride = all ? kBlock : kSampleStride;
+  const uint64_t blocks = ceil_div(count, stride);
+  const size_t parts = all ? 1 : threads;
+  std::vector<uint64_t> costs(parts);
+  parallel_for(parts, threads, [&](size_t part) {
+    Source mine = source;
+    uint64_t cost = 0;
+    for (uint64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
+      const uint64_t begin = b * stride;
+      // Blocks lie so far apart that each would wait for memory.
+      const uint64_t ahead = begin + 8 * stride;
+      if (ahead + block <= count) mine.prefetch(static_cast<size_t>(ahead), static_cast<size_t>(block));
+      cost += mine.cost(static_cast<size_t>(begin), static_cast<size_t>(std::min(block, count - begin)));
+    }
+    costs[part] = cost;
+  });
+  const uint64_t sampled = (blocks - 1) * block + std::min(block, count - (blocks - 1) * stride);
+  return choose(std::accumulate(costs.begin(), costs.end(), uint64_t{0}), sampled, count);
 }
 
 // One chunk, from its last symbol to its first: symbols [begin, begin + left()) are still to be coded.
@@ -345,7 +354,7 @@ EncodedStream encode_stream(const Source& source, Options options) {
     stream.prefix = write_prefix(source.form(), 1, 0, 0);
     return stream;
   }
-  const Choices choices = make_choices(source);
+  const Choices choices = make_choices(source, options.threads);
   const size_t lanes = static_cast<size_t>(choices.lanes), size = static_cast<size_t>(choices.chunk_symbols);
   stream.prefix = write_prefix(source.form(), lanes, count, size);
   stream.chunks.resize(static_cast<size_t>(ceil_div(count, size)));
