@@ -35,7 +35,7 @@ from . import common, compare, second_thread
 from .goals import Goal
 from .timing import Effort, Row, Subject, measure
 
-TWO_THREADS, FROM_FILE = "pycodec, 2 threads", "pycodec, from file"
+TWO_THREADS, FROM_FILE = second_thread.SUBJECT, "pycodec, from file"
 START_UP = {
     "python": "pass",
     "import pycodec": "import pycodec",
@@ -117,7 +117,7 @@ def case(name: str, quality: float, device: str, image: Path, with_peers: bool, 
                 )
         rows = []
         for way, subjects in ways.items():
-            rows += measure(f"{name} {quality:g} {way}", "pixel", subjects, effort)
+            rows += second_thread.measure_beside(f"{name} {quality:g} {way}", "pixel", subjects, effort)
     split = {"encode": stages(encode, device, effort.least), "decode": stages(decode, device, effort.least)}
     for row in rows:
         row["ms"] = 1e3 * row["seconds"]
@@ -197,8 +197,6 @@ def measure_all(arguments: argparse.Namespace, image: Path) -> tuple[list[Row], 
             if codec.qualities[0] <= quality <= codec.qualities[1]:
                 first = name == arguments.codecs[0] and quality == codec.default_quality
                 rows += case(name, quality, arguments.device, image, first, effort)
-    if arguments.device == "cpu":
-        rows += second_thread.speedup(effort)
     rows += start_up(list(START_UP)[: 2 if arguments.quick else None], effort)
     width, height = rd.load_image(image).shape[1::-1]
     settings = {

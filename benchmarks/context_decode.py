@@ -37,7 +37,7 @@ from pycodec_plugins.cpm.entropy import CategoricalContext, ContextEntropyModel,
 
 from . import common, compare, devices, machine, second_thread
 from .goals import Goal
-from .timing import Effort, Row, Subject, measure
+from .timing import Effort, Row, Subject
 from .torch_context import Int8Forward, WavefrontDecoder, dense_forward, naive_decoder
 
 QUALITY_STEP = 5 * 16
@@ -46,7 +46,7 @@ DEVICE_PLANES = 32
 DEVICE_SIZES = {"Kodak": (64, 96), "1080p": (136, 240), "4K": (272, 480)}
 QUICK_PLANES, QUICK_SIZES = 3, {"Kodak": (4, 6), "1080p": (5, 7), "4K": (6, 9)}
 BATCH = 64  # images
-TWO_THREADS, TABLES, INT8, PEAK = "pycodec, 2 threads", "pycodec tables", "torch int8", "int8 peak"
+TWO_THREADS, TABLES, INT8, PEAK = second_thread.SUBJECT, "pycodec tables", "torch int8", "int8 peak"
 
 GOALS = tuple(
     goal
@@ -188,7 +188,7 @@ def cases(
     *ways, missing = subjects(model, symbols, naive)
     absent.update(missing)
     for way, of_way in zip(("encode", "decode"), ways, strict=True):
-        rows = measure(f"{head} {way}", "symbol", of_way, effort)
+        rows = second_thread.measure_beside(f"{head} {way}", "symbol", of_way, effort)
         peak = next((row["ratio"] for row in rows if row["subject"] == PEAK), None)
         for row in rows:
             row["ns_per_symbol"] = 1e9 * row["seconds"] / row["work"]
@@ -261,7 +261,6 @@ def cpu_cases(arguments: argparse.Namespace, absent: dict[str, str]) -> tuple[li
         shape = (PLANES[head], height, width)
         for of_case in cases(head, shape, arguments.seed, naive, common.effort(arguments), absent):
             rows += of_case
-    rows += second_thread.speedup(common.effort(arguments))
     return rows, {"plane": [height, width], "planes": PLANES, "naive_symbols": naive}
 
 

@@ -17,7 +17,7 @@ class Goal:
     """What a row should be: so many times faster than another row of its case, or a field within a bound.
 
     Attributes:
-        case, subject: the row.
+        case, subject: the row. Its field ``at_best``, if it has one, says what the machine gives at most.
         at_least, at_most: the bound, one of them.
         against: the subject it is compared with, or the fastest peer; the value is how many times longer that
             takes.
@@ -65,6 +65,7 @@ def judge(goals: Iterable[Goal], rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "at_most": goal.at_most,
                 "unit": goal.unit,
                 "value": value,
+                "at_best": own.get("at_best") if own is not None and goal.against else None,
                 "verdict": verdict,
             }
         )
@@ -78,6 +79,8 @@ def describe(goal: dict[str, Any]) -> list[str]:
     sign, bound = (">=", goal["at_least"]) if goal["at_least"] is not None else ("<=", goal["at_most"])
     unit = f" {goal['unit']}" if goal["unit"] else ""
     value = "-" if goal["value"] is None else f"{short(goal['value'])}{unit}"
+    if goal.get("at_best"):
+        value += f" of {short(goal['at_best'])}"
     return [what, f"{sign} {bound:g}{unit}", value, goal["verdict"]]
 
 

@@ -40,7 +40,7 @@ from .workloads import HALF_WIDTH, SCALES, Workload
 IN_CACHE = 1 << 16  # rows of W3: 1.5 MiB of probabilities, and a stream long enough for 32 lanes
 QUICK_SYMBOLS = 1 << 13
 CHECK, READING = "CRC-32 of the stream", "reading the arrays"
-TWO_THREADS, SCALAR = "pycodec, 2 threads", "pycodec, scalar"
+TWO_THREADS, SCALAR = second_thread.SUBJECT, "pycodec, scalar"
 DCVC, COMPRESSAI, TFC = "DCVC", "CompressAI", "TensorFlow Compression"
 
 GOALS = (
@@ -148,7 +148,7 @@ def bulk(work: Workload, precision: int, names: list[str], effort: Effort) -> li
     decoding += ceilings(work, own[0].encode())
     results = []
     for way, subjects in (("encode", encoding), ("decode", decoding)):
-        rows = measure(f"{work.name} {way}", "symbol", subjects, effort)
+        rows = second_thread.measure_beside(f"{work.name} {way}", "symbol", subjects, effort)
         clock = machine.clock_ghz()
         for row in rows:
             if row["subject"].startswith("pycodec") and clock:
@@ -290,7 +290,6 @@ def cases(arguments: argparse.Namespace, names: list[str]) -> Iterator[list[Row]
     yield bulk(w3.first(IN_CACHE, "W3 in cache"), 14, names, effort)
     for size in (1, 256):
         yield steps(w2.first(1024 * size), size, names, effort)
-    yield second_thread.speedup(effort)
 
 
 def main() -> int:

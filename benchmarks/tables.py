@@ -9,7 +9,7 @@ from typing import Any
 
 from pycodec.evaluation import classical, rd
 
-from . import common, second_thread
+from . import common
 from .goals import describe, short
 
 LABELS = {"jpeg": "JPEG", "webp": "WebP", "jpeg2000": "JPEG 2000", "avif": "AVIF"}
@@ -129,10 +129,8 @@ def timed_caption(what: str, document: dict[str, Any]) -> str:
 
 
 def by_case(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """Every case of pycodec's with its rows by subject, in order."""
+    """Every case with its rows by subject, in order."""
     for case in dict.fromkeys(row["case"] for row in document["results"]):
-        if case == second_thread.CASE:
-            continue
         yield case, {row["subject"]: row for row in document["results"] if row["case"] == case}
 
 
@@ -246,22 +244,7 @@ def goals_table(documents: Sequence[dict[str, Any]]) -> str:
     """Goals of every timed benchmark, and what came of them."""
     lines = [describe(goal) for document in documents for goal in document["goals"]]
     return markdown(["goal", "bound", "measured", "verdict"], lines) + "".join(
-        timed_caption(f"{document['benchmark']}:{threads_sentence(document)}", document)
-        for document in documents
-    )
-
-
-def threads_sentence(document: dict[str, Any]) -> str:
-    """What the machine made of two threads during a run that counts them."""
-    found = [
-        row["speedup"]
-        for row in document["results"]
-        if row["case"] == second_thread.CASE and "speedup" in row
-    ]
-    return (
-        f" Two threads of {second_thread.CASE} alone did {found[0]:.2f} times the work of one."
-        if found
-        else ""
+        timed_caption(f"{document['benchmark']}:", document) for document in documents
     )
 
 
