@@ -92,9 +92,11 @@ class HostBlock {
     for (size_t i = 0; i < count; ++i) f(i);
   }
   template <class F>
-  void for_each_warp(int count, F f, int = 0) const {
-    Warp warp;
-    for (int i = 0; i < count; ++i) f(warp, i);
+  void for_each_warp(int count, F f, int first = 0) const {
+    for (int i = 0; i < count; ++i) {
+      Warp warp(first + i % (warps_ - first));
+      f(warp, i);
+    }
   }
   template <class F>
   void in_first_warp(F f) const {

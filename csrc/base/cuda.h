@@ -33,10 +33,9 @@ constexpr int kBlocksAtOnce = 4;
 template <class Body>
 __global__ void __launch_bounds__(kWarpsPerBlock* kWarpLanes, kBlocksAtOnce)
     run_warps(const __grid_constant__ Body body, uint64_t count) {
-  const uint64_t index =
-      static_cast<uint64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / static_cast<unsigned>(kWarpLanes);
-  if (index >= count) return;
   Warp warp;
+  const uint64_t index = static_cast<uint64_t>(blockIdx.x) * kWarpsPerBlock + warp.index();
+  if (index >= count) return;
   body(warp, index);
 }
 

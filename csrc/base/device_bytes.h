@@ -19,7 +19,7 @@ struct Gather {
   const Piece* pieces;
   uint8_t* out;
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t index) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t index) const {
     const Piece piece = pieces[index];
     const uint8_t* from = reinterpret_cast<const uint8_t*>(static_cast<uintptr_t>(piece.from));
     warp.each([&](int lane) {
@@ -69,7 +69,7 @@ struct Crc32 {
     return p;
   }
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t index) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t index) const {
     const uint32_t part = warp.odd([&](int lane) {
       const uint64_t first = (index * kWarpLanes + lane) * kLaneWords;
       if (first >= count) return 0u;

@@ -37,25 +37,15 @@ PYCODEC_HD inline int lowest_lane(uint32_t lanes) {
 #endif
 }
 
-// Operands of `multiply`, as tensor cores want them (PTX ISA, mma.m16n8k32): with g = lane / 4 and t = lane %
-// 4
-//   Left   bytes of row g (words 0, 2) and g + 8 (words 1, 3), columns 4 t .. (words 0, 1) and 16 + 4 t ..
-//   Right  bytes of column g, rows 4 t .. (word 0) and 16 + 4 t .. (word 1)
-//   Sums   rows g (0, 1) and g + 8 (2, 3), columns 2 t (0, 2) and 2 t + 1 (1, 3)
-struct alignas(16) Left {
-  uint32_t words[4];
-};
-struct alignas(8) Right {
-  uint32_t words[2];
-};
-struct alignas(16) Sums {
-  int32_t values[4];
-};
-
 #if defined(__CUDACC__)
 
 class DeviceWarp {
  public:
+  // That of a thread of the block: of the one that runs, unless its number is given.
+  __device__ explicit DeviceWarp(unsigned thread = threadIdx.x) : thread_(thread) {}
+  // In the block.
+  __device__ int index() const { return static_cast<int>(thread_ / kWarpLanes); }
+
   template <class T>
   struct Each {
     __device__ T& operator[](int) { return value; }
@@ -103,22 +93,12 @@ class DeviceWarp {
     values.value = sum - values.value;
     return __shfl_sync(~0u, sum, kWarpLanes - 1);
   }
-  // sums += left * right: 16 x 32 unsigned bytes by 32 x 8 signed ones, in int32 modulo 2^32.
-  __device__ void multiply(Each<Sums>& sums, const Each<Left>& left, const Each<Right>& right) const {
-    int32_t* s = sums.value.values;
-    const uint32_t* a = left.value.words;
-    const uint32_t* b = right.value.words;
-    asm volatile(
-        "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+r"(s[0]), "+r"(s[1]), "+r"(s[2]), "+r"(s[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-  }
   // What lanes have stored is seen by the others.
   __device__ void sync() const { __syncwarp(); }
 
  private:
-  __device__ static int lane() { return static_cast<int>(threadIdx.x % kWarpLanes); }
+  __device__ int lane() const { return static_cast<int>(thread_ % kWarpLanes); }
+  unsigned thread_;
 };
 
 using Warp = DeviceWarp;
@@ -138,6 +118,9 @@ __device__ inline void prefetch(const void* p) { asm volatile("prefetch.global.L
 
 class HostWarp {
  public:
+  explicit HostWarp(int index = 0) : index_(index) {}
+  int index() const { return index_; }
+
   template <class T>
   struct Each {
     T& operator[](int lane) { return values[lane]; }
@@ -185,22 +168,10 @@ class HostWarp {
     });
     return sum;
   }
-  void multiply(Each<Sums>& sums, const Each<Left>& left, const Each<Right>& right) const {
-    const auto byte = [](uint32_t word, int i) { return word >> (8 * i) & 0xff; };
-    for (int lane = 0; lane < kWarpLanes; ++lane) {
-      for (int i = 0; i < 4; ++i) {
-        const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-        uint32_t sum = static_cast<uint32_t>(sums[lane].values[i]);
-        for (int k = 0; k < 32; ++k) {
-          const uint32_t a = left[row % 8 * 4 + k % 16 / 4].words[row / 8 + k / 16 * 2];
-          const uint32_t b = right[column * 4 + k % 16 / 4].words[k / 16];
-          sum += byte(a, k % 4) * static_cast<uint32_t>(static_cast<int8_t>(byte(b, k % 4)));
-        }
-        sums[lane].values[i] = static_cast<int32_t>(sum);
-      }
-    }
-  }
   void sync() const {}
+
+ private:
+  int index_;
 };
 
 using Warp = HostWarp;

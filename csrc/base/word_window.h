@@ -12,7 +12,7 @@ namespace pycodec {
 class WordWindow {
  public:
   // `data` need not be aligned. Reading begins at word `position`.
-  PYCODEC_KERNEL void open(Warp& warp, const uint8_t* data, uint32_t words, uint32_t position) {
+  PYCODEC_KERNEL void open(const Warp& warp, const uint8_t* data, uint32_t words, uint32_t position) {
     data_ = data;
     words_ = words;
     position_ = position;
@@ -26,7 +26,7 @@ class WordWindow {
   // The words ahead, none taken: a lane gets the one that rank(lane) < 32 counts from here. Words beyond the
   // end are 0.
   template <class Rank>
-  PYCODEC_KERNEL Each<uint32_t> peek(Warp& warp, Rank rank) const {
+  PYCODEC_KERNEL Each<uint32_t> peek(const Warp& warp, Rank rank) const {
     const uint32_t first = position_ % kHeld;
     const auto source = [&](int lane) { return static_cast<int>((first + rank(lane)) / 2 % kWarpLanes); };
     const Each<uint32_t> near = warp.shuffle(held_, source), far = warp.shuffle(next_, source);
@@ -39,7 +39,7 @@ class WordWindow {
   }
 
   // Takes the next count <= 32 words, or all that are left.
-  PYCODEC_KERNEL void skip(Warp& warp, uint32_t count) {
+  PYCODEC_KERNEL void skip(const Warp& warp, uint32_t count) {
     const uint32_t before = position_ / kHeld;
     position_ += count < left() ? count : left();
     if (position_ / kHeld != before) {
@@ -52,7 +52,7 @@ class WordWindow {
   static constexpr uint32_t kHeld = 64;
 
   // Words first .. first + 63, two a lane.
-  PYCODEC_KERNEL void load(Warp& warp, uint32_t first, Each<uint32_t>& pairs) const {
+  PYCODEC_KERNEL void load(const Warp& warp, uint32_t first, Each<uint32_t>& pairs) const {
     warp.each([&](int lane) {
       const uint32_t at = first + 2 * static_cast<uint32_t>(lane);
       pairs[lane] = at < words_ ? load_u16(data_ + 2 * static_cast<size_t>(at)) : 0;

@@ -58,10 +58,11 @@ void run_blocks_on_host(const DecodePlanes& body, int blocks) {
   std::vector<std::thread> threads;
   for (int i = 0; i < blocks; ++i) {
     threads.emplace_back([&body, far_memory = body.job.far_memory + i * far] {
-      std::vector<Sums> near(near_bytes(body.layout, body.model, body.placement) / sizeof(Sums));
+      std::vector<Sums<int32_t>> near(near_bytes(body.layout, body.model, body.placement) /
+                                      sizeof(Sums<int32_t>));
       uint8_t* memory = reinterpret_cast<uint8_t*>(near.data());
       if (body.placement == Placement::kNothing) memory = far_memory;
-      Sums* partials = reinterpret_cast<Sums*>(
+      Sums<int32_t>* partials = reinterpret_cast<Sums<int32_t>*>(
           body.placement == Placement::kAllButPartials ? far_memory : memory + body.layout.partials);
       body(HostBlock(kPlaneWarps), memory, partials);
     });

@@ -13,6 +13,7 @@
 
 #include "base/queue.h"
 #include "base/span.h"
+#include "base/tensor_core.h"
 #include "context/layout.h"
 #include "context/spec.h"
 #include "rans/device.h"

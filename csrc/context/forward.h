@@ -13,7 +13,7 @@ struct ForwardCodes {
   ForwardJob job;
   DeviceModel model;
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t block) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t block) const {
     const int low = model.categorical ? 0 : -kMaxSymbol;
     const int high = model.categorical ? model.outputs - 1 : kMaxSymbol;
     warp.each([&](int lane) {
@@ -35,7 +35,7 @@ struct ForwardLayer {
 
   PYCODEC_HD uint64_t tiles_in_plane() const { return (job.shape.plane_size() + kTileRows - 1) / kTileRows; }
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t index) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t index) const {
     const Place at(job.shape, static_cast<int>(index / tiles_in_plane()), index % tiles_in_plane());
     const int tiles = model.layers[layer].tiles;
     for (int tile = 0; tile < tiles; tile += 4) {
@@ -82,9 +82,9 @@ struct ForwardLayer {
   }
 
   template <int N>
-  PYCODEC_KERNEL void outputs(Warp& warp, const Place& at, int tile) const {
+  PYCODEC_KERNEL void outputs(const Warp& warp, const Place& at, int tile) const {
     const LayerView& view = model.layers[layer];
-    Each<Sums> sums[N];
+    Each<Sums<int32_t>> sums[N];
     start_sums(warp, bias(at.plane), view.outputs, tile, sums);
     if (layer == 0) {
       const auto code = [&](int tap, int row) {
@@ -125,7 +125,7 @@ struct ForwardHead {
   ForwardJob job;
   DeviceModel model;
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t block) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t block) const {
     warp.each([&](int lane) {
       const uint64_t i = block * kWarpLanes + lane;
       const size_t stride = job.shape.size();

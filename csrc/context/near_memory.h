@@ -45,7 +45,7 @@ struct NearLayout {
       first_partial[layer] = sums;
       sums += static_cast<size_t>(row_tiles) * model.layers[layer].tiles * kWarpLanes;
     }
-    take(partials, sums * sizeof(Sums));
+    take(partials, sums * sizeof(Sums<int32_t>));
   }
 
   int row_tiles = 0, stride = 0, groups = 0;

@@ -24,8 +24,8 @@ template <class Block>
 class PlaneDecoder {
  public:
   PYCODEC_KERNEL PlaneDecoder(const Block& block, const DecodeJob& job, const DeviceModel& model,
-                              const NearLayout& layout, const Right* weights, Sums* partials, uint8_t* memory,
-                              int plane)
+                              const NearLayout& layout, const Right* weights, Sums<int32_t>* partials,
+                              uint8_t* memory, int plane)
       : block_(block),
         job_(job),
         model_(model),
@@ -46,7 +46,7 @@ class PlaneDecoder {
     const int substreams = job_.layout.substreams();
     if (plane_ >= substreams) block_.wait(job_.progress + plane_ - substreams, steps_);
     Reader reader;
-    block_.in_first_warp([&](Warp& warp) { open(warp, reader); });
+    block_.in_first_warp([&](const Warp& warp) { open(warp, reader); });
     for (int t = 0; t < kPlaneLag; ++t) import_step(t, 0);
     find_taps(0);
     block_.sync();
@@ -64,7 +64,7 @@ class PlaneDecoder {
       block_.sync();
       make_tables(rows);
       block_.sync();
-      block_.in_first_warp([&](Warp& warp) {
+      block_.in_first_warp([&](const Warp& warp) {
         read_symbols(warp, reader, rows);
         if (t + 1 == steps_) close(warp, reader);
       });
@@ -165,7 +165,7 @@ class PlaneDecoder {
                                                 : model_.constants[layer] * 0x01010101u;
   }
 
-  PYCODEC_KERNEL Sums* partial(int layer, int row_tile, int tile) const {
+  PYCODEC_KERNEL Sums<int32_t>* partial(int layer, int row_tile, int tile) const {
     return partials_ + layout_.first_partial[layer] +
            (static_cast<size_t>(row_tile) * model_.layers[layer].tiles + tile) * kWarpLanes;
   }
@@ -174,7 +174,7 @@ class PlaneDecoder {
   template <class F>
   PYCODEC_KERNEL void each_tile(int rows, int tiles, F f) const {
     const int row_tiles = (rows + kTileRows - 1) / kTileRows;
-    block_.for_each_warp(row_tiles * tiles, [&](Warp& warp, int i) { f(warp, i / tiles, i % tiles); });
+    block_.for_each_warp(row_tiles * tiles, [&](const Warp& warp, int i) { f(warp, i / tiles, i % tiles); });
   }
 
   PYCODEC_KERNEL void add_earlier_taps(int step, int first_warp) const {
@@ -183,7 +183,7 @@ class PlaneDecoder {
     const int blocks = blocks_of(1) + blocks_of(2) + blocks_of(3);
     block_.for_each_warp(
         row_tiles * blocks,
-        [&](Warp& warp, int i) {
+        [&](const Warp& warp, int i) {
           int block = i % blocks, layer = 1;
           for (; block >= blocks_of(layer); ++layer) block -= blocks_of(layer);
           const int tiles = model_.layers[layer].tiles - 4 * block;
@@ -200,11 +200,11 @@ class PlaneDecoder {
         first_warp);
   }
   template <int N>
-  PYCODEC_KERNEL void add_earlier_taps(Warp& warp, int layer, int step, int row_tile, int tile) const {
+  PYCODEC_KERNEL void add_earlier_taps(const Warp& warp, int layer, int step, int row_tile, int tile) const {
     const int32_t* bias = layer == 1   ? model_.bias1
                           : layer == 2 ? model_.bias2
                                        : job_.biases.bias3 + static_cast<size_t>(plane_) * model_.outputs;
-    Each<Sums> sums[N];
+    Each<Sums<int32_t>> sums[N];
     start_sums(warp, bias, model_.layers[layer].outputs, tile, sums);
     const TapRow* at = taps(step);
     const auto see = [&](int tap, int row, int channel) {
@@ -212,15 +212,15 @@ class PlaneDecoder {
     };
     add_taps(warp, model_.layers[layer], weights_, 0, 13, tile, see, sums);
     for (int i = 0; i < N; ++i) {
-      Sums* out = partial(layer, row_tile, tile + i);
+      Sums<int32_t>* out = partial(layer, row_tile, tile + i);
       warp.each([&](int lane) { out[lane] = sums[i][lane]; });
     }
   }
 
   PYCODEC_KERNEL void first_layer(int t, int rows) const {
     const LayerView& layer = model_.layers[0];
-    each_tile(rows, layer.tiles, [&](Warp& warp, int row_tile, int tile) {
-      Each<Sums> sums[1];
+    each_tile(rows, layer.tiles, [&](const Warp& warp, int row_tile, int tile) {
+      Each<Sums<int32_t>> sums[1];
       start_sums(warp, job_.biases.bias0 + static_cast<size_t>(plane_) * model_.width, layer.outputs, tile,
                  sums);
       const TapRow* at = taps(t);
@@ -236,16 +236,16 @@ class PlaneDecoder {
 
   // Layers 1 and 2: the centre tap, and what becomes of the sums.
   PYCODEC_KERNEL void hidden_layer(int index, int t, int rows) const {
-    each_tile(rows, model_.layers[index].tiles, [&](Warp& warp, int row_tile, int tile) {
-      Each<Sums> sums[1];
+    each_tile(rows, model_.layers[index].tiles, [&](const Warp& warp, int row_tile, int tile) {
+      Each<Sums<int32_t>> sums[1];
       add_centre(warp, index, t, row_tile, tile, sums);
       store(warp, index, t, rows, row_tile, tile, sums);
     });
   }
 
   PYCODEC_KERNEL void last_layer(int t, int rows) const {
-    each_tile(rows, model_.layers[3].tiles, [&](Warp& warp, int row_tile, int tile) {
-      Each<Sums> sums[1];
+    each_tile(rows, model_.layers[3].tiles, [&](const Warp& warp, int row_tile, int tile) {
+      Each<Sums<int32_t>> sums[1];
       add_centre(warp, 3, t, row_tile, tile, sums);
       const auto store = [&](int row, int o, int32_t value) {
         const int i = row_tile * kTileRows + row;
@@ -255,9 +255,9 @@ class PlaneDecoder {
     });
   }
 
-  PYCODEC_KERNEL void add_centre(Warp& warp, int layer, int t, int row_tile, int tile,
-                                 Each<Sums> (&sums)[1]) const {
-    const Sums* earlier = partial(layer, row_tile, tile);
+  PYCODEC_KERNEL void add_centre(const Warp& warp, int layer, int t, int row_tile, int tile,
+                                 Each<Sums<int32_t>> (&sums)[1]) const {
+    const Sums<int32_t>* earlier = partial(layer, row_tile, tile);
     warp.each([&](int lane) { sums[0][lane] = earlier[lane]; });
     const TapRow& centre = taps(t)[13];
     const auto see = [&](int, int row, int channel) {
@@ -266,8 +266,8 @@ class PlaneDecoder {
     add_taps(warp, model_.layers[layer], weights_, 13, 14, tile, see, sums);
   }
 
-  PYCODEC_KERNEL void store(Warp& warp, int layer, int t, int rows, int row_tile, int tile,
-                            const Each<Sums> (&sums)[1]) const {
+  PYCODEC_KERNEL void store(const Warp& warp, int layer, int t, int rows, int row_tile, int tile,
+                            const Each<Sums<int32_t>> (&sums)[1]) const {
     const int slot = own_slot(t), first = row_tile * kTileRows;
     const auto pair = [&](int to, int row, int channel) {
       return reinterpret_cast<uint16_t*>(hidden(to, slot, channel / 4) + first + row) + channel % 4 / 2;
@@ -302,7 +302,7 @@ class PlaneDecoder {
       });
       return;
     }
-    block_.for_each_warp(rows, [&](Warp& warp, int i) {
+    block_.for_each_warp(rows, [&](const Warp& warp, int i) {
       const Logistic table = logistic(i);
       uint16_t* near = starts_ + i * (kNearStarts + 1);
       warp.each([&](int lane) {
@@ -337,7 +337,7 @@ class PlaneDecoder {
     if (reader.fault == PlaneFault::kNone) reader.fault = fault;
   }
 
-  PYCODEC_KERNEL void open(Warp& warp, Reader& reader) const {
+  PYCODEC_KERNEL void open(const Warp& warp, Reader& reader) const {
     const SubstreamRecord s = substream();
     const int lanes = job_.layout.lanes(), width = kWarpLanes / lanes;
     const bool begins = plane_ < job_.layout.substreams();
@@ -354,7 +354,7 @@ class PlaneDecoder {
   }
 
   // After the plane's last symbol: the state for the substream's next plane, or the checks of its end.
-  PYCODEC_KERNEL void close(Warp& warp, Reader& reader) const {
+  PYCODEC_KERNEL void close(const Warp& warp, Reader& reader) const {
     const SubstreamRecord s = substream();
     if (plane_ + job_.layout.substreams() >= job_.shape.planes) {
       const uint32_t odd = warp.ballot([&](int lane) { return reader.states[lane] != rans::kLowerBound; });
@@ -370,7 +370,7 @@ class PlaneDecoder {
     });
   }
 
-  PYCODEC_KERNEL void read_symbols(Warp& warp, Reader& reader, int rows) const {
+  PYCODEC_KERNEL void read_symbols(const Warp& warp, Reader& reader, int rows) const {
     if (job_.layout.log_lanes == 0) {
       read_classes<true>(warp, reader, rows);
     } else {
@@ -383,7 +383,7 @@ class PlaneDecoder {
   // The class of every row's symbol. Each of the coder's lanes has 32 / lanes of the warp's, which hold its
   // state together and compare it with as many classes at once.
   template <bool kOneLane>
-  PYCODEC_KERNEL void read_classes(Warp& warp, Reader& reader, int rows) const {
+  PYCODEC_KERNEL void read_classes(const Warp& warp, Reader& reader, int rows) const {
     const int lanes = kOneLane ? 1 : job_.layout.lanes(), width = kWarpLanes / lanes;
     const auto first_lane = [width](int lane) { return lane & -width; };
     Each<uint32_t> next_starts = near_starts(warp, 0, 0, rows, width),
@@ -448,7 +448,8 @@ class PlaneDecoder {
     }
   }
   // What the warp's lanes compare first, for the rows from `begin` on.
-  PYCODEC_KERNEL Each<uint32_t> near_starts(Warp& warp, int begin, int next, int rows, int width) const {
+  PYCODEC_KERNEL Each<uint32_t> near_starts(const Warp& warp, int begin, int next, int rows,
+                                            int width) const {
     Each<uint32_t> starts;
     warp.each([&](int lane) {
       const int row = begin + lane / width;
@@ -458,7 +459,7 @@ class PlaneDecoder {
   }
 
   // Numbers of the side list for the rows whose class is the escape; 0 from the first fault on.
-  PYCODEC_KERNEL void read_escapes(Warp& warp, Reader& reader, int rows) const {
+  PYCODEC_KERNEL void read_escapes(const Warp& warp, Reader& reader, int rows) const {
     const SubstreamRecord s = substream();
     warp.each([&](int lane) {
       for (int i = lane; i < rows; i += kWarpLanes) escapes_[i] = 0;
@@ -512,7 +513,7 @@ class PlaneDecoder {
   const DeviceModel& model_;
   const NearLayout& layout_;
   const Right* weights_;
-  Sums* partials_;
+  Sums<int32_t>* partials_;
   TapRow* taps_;
   uint32_t* hidden_;
   int32_t* outputs_;
@@ -532,7 +533,7 @@ struct DecodePlanes {
   Placement placement;
 
   template <class Block>
-  PYCODEC_KERNEL void operator()(const Block& block, uint8_t* memory, Sums* partials) const {
+  PYCODEC_KERNEL void operator()(const Block& block, uint8_t* memory, Sums<int32_t>* partials) const {
     const Right* weights = model.weights;
     if (placement == Placement::kWithWeights) {
       Right* near = reinterpret_cast<Right*>(memory + layout.bytes);

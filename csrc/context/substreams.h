@@ -28,7 +28,7 @@ struct Intervals {
     return (job.shape.plane_size() + kWarpLanes - 1) / kWarpLanes;
   }
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t index) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t index) const {
     const Shape shape = job.shape;
     const size_t plane = index / warps_in_plane(), size = shape.size();
     const uint32_t first = static_cast<uint32_t>(index % warps_in_plane()) * kWarpLanes;
@@ -72,7 +72,7 @@ struct Intervals {
 struct EncodeSubstream {
   SubstreamJob job;
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t index) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t index) const {
     const Shape shape = job.shape;
     const int substreams = job.layout.substreams(), lanes = job.layout.lanes();
     const int s = static_cast<int>(index), planes = planes_of_substream(shape.planes, substreams, s);
@@ -130,7 +130,7 @@ struct EncodeSubstream {
     return true;
   }
 
-  PYCODEC_KERNEL Each<rans::Prepared> load(Warp& warp, const Batch& batch) const {
+  PYCODEC_KERNEL Each<rans::Prepared> load(const Warp& warp, const Batch& batch) const {
     const size_t first =
         batch.plane * job.shape.plane_size() + symbols_before_step(job.shape, batch.step) + batch.row;
     const int rows = rows_in_step(job.shape, batch.step) - batch.row;
@@ -140,7 +140,7 @@ struct EncodeSubstream {
   }
 
   // Lane l gets the symbol of lane begin + l.
-  PYCODEC_KERNEL static Each<rans::Prepared> shuffle(Warp& warp, const Each<rans::Prepared>& symbols,
+  PYCODEC_KERNEL static Each<rans::Prepared> shuffle(const Warp& warp, const Each<rans::Prepared>& symbols,
                                                      int begin) {
     Each<uint32_t> packed, reciprocals;
     warp.each([&](int lane) {
@@ -160,7 +160,7 @@ struct EncodeSubstream {
 struct PutEscapes {
   EscapeJob job;
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t plane) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t plane) const {
     const size_t size = job.shape.plane_size();
     const uint32_t* escapes = job.escapes + plane * size;
     uint8_t* out = job.out + job.offsets[plane];

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "base/tensor_core.h"
 #include "base/warp.h"
 #include "context/device.h"
 
@@ -13,14 +14,13 @@ constexpr int kTileRows = 16;     // positions of a tile
 constexpr int kTileOutputs = 8;   // output channels of a tile
 constexpr int kChunkInputs = 32;  // input channels that are summed at once
 
-// Row of a tile, and first of two output channels, that element 0 or 2 of a lane's sums belongs to.
-PYCODEC_HD constexpr int sums_row(int lane, int element) { return lane / 4 + element / 2 * 8; }
-PYCODEC_HD constexpr int sums_output(int lane, int tile) { return tile * kTileOutputs + lane % 4 * 2; }
+// First of the two output channels that a lane has sums of.
+PYCODEC_HD constexpr int sums_output(int lane, int tile) { return tile * kTileOutputs + sum_column(lane, 0); }
 
 // Sums of output tiles tile .. tile + N - 1 that hold nothing but the bias [outputs].
 template <int N>
-PYCODEC_KERNEL void start_sums(Warp& warp, const int32_t* bias, int outputs, int tile,
-                               Each<Sums> (&sums)[N]) {
+PYCODEC_KERNEL void start_sums(const Warp& warp, const int32_t* bias, int outputs, int tile,
+                               Each<Sums<int32_t>> (&sums)[N]) {
   warp.each([&](int lane) {
     for (int i = 0; i < N; ++i) {
       const int o = sums_output(lane, tile + i);
@@ -34,8 +34,8 @@ PYCODEC_KERNEL void start_sums(Warp& warp, const int32_t* bias, int outputs, int
 // Adds the taps [first, last) of layers 1 to 3. input(tap, row, channel): the codes of channels channel ..
 // channel + 3 under a tap of a row's position.
 template <int N, class Input>
-PYCODEC_KERNEL void add_taps(Warp& warp, const LayerView& layer, const Right* weights, int first, int last,
-                             int tile, Input input, Each<Sums> (&sums)[N]) {
+PYCODEC_KERNEL void add_taps(const Warp& warp, const LayerView& layer, const Right* weights, int first,
+                             int last, int tile, Input input, Each<Sums<int32_t>> (&sums)[N]) {
   weights += layer.first + (first * layer.chunks * layer.tiles + tile) * kWarpLanes;
   for (int tap = first; tap < last; ++tap) {
     for (int chunk = 0; chunk < layer.chunks; ++chunk) {
@@ -51,7 +51,7 @@ PYCODEC_KERNEL void add_taps(Warp& warp, const LayerView& layer, const Right* we
       for (int i = 0; i < N; ++i) {
         Each<Right> right;
         warp.each([&](int lane) { right[lane] = weights[i * kWarpLanes + lane]; });
-        warp.multiply(sums[i], left, right);
+        multiply_add(sums[i], left, right);
       }
       weights += layer.tiles * kWarpLanes;
     }
@@ -60,8 +60,8 @@ PYCODEC_KERNEL void add_taps(Warp& warp, const LayerView& layer, const Right* we
 
 // The same of layer 0, whose inputs are its taps: code(tap, row).
 template <int N, class Code>
-PYCODEC_KERNEL void add_first_layer(Warp& warp, const LayerView& layer, const Right* weights, int tile,
-                                    Code code, Each<Sums> (&sums)[N]) {
+PYCODEC_KERNEL void add_first_layer(const Warp& warp, const LayerView& layer, const Right* weights, int tile,
+                                    Code code, Each<Sums<int32_t>> (&sums)[N]) {
   Each<Left> left;
   warp.each([&](int lane) {
     left[lane] = {{0, 0, 0, 0}};
@@ -80,7 +80,7 @@ PYCODEC_KERNEL void add_first_layer(Warp& warp, const LayerView& layer, const Ri
   for (int i = 0; i < N; ++i) {
     Each<Right> right;
     warp.each([&](int lane) { right[lane] = weights[layer.first + (tile + i) * kWarpLanes + lane]; });
-    warp.multiply(sums[i], left, right);
+    multiply_add(sums[i], left, right);
   }
 }
 
@@ -88,8 +88,8 @@ PYCODEC_KERNEL void add_first_layer(Warp& warp, const LayerView& layer, const Ri
 // low byte. skip(row, channel) gives those of layer 0 in the same form, of which `residual` times is added;
 // without a residual it is not called.
 template <int N, class Skip, class Store>
-PYCODEC_KERNEL void store_codes(Warp& warp, const LayerView& layer, int tile, const int32_t* residual,
-                                Skip skip, Store store, const Each<Sums> (&sums)[N]) {
+PYCODEC_KERNEL void store_codes(const Warp& warp, const LayerView& layer, int tile, const int32_t* residual,
+                                Skip skip, Store store, const Each<Sums<int32_t>> (&sums)[N]) {
   warp.each([&](int lane) {
     PYCODEC_UNROLL
     for (int i = 0; i < N; ++i) {
@@ -99,13 +99,13 @@ PYCODEC_KERNEL void store_codes(Warp& warp, const LayerView& layer, int tile, co
       for (int e = 0; e < 4; e += 2) {
         int32_t even = sums[i][lane].values[e], odd = sums[i][lane].values[e + 1];
         if (residual != nullptr) {
-          const uint32_t codes = skip(sums_row(lane, e), o);
+          const uint32_t codes = skip(sum_row(lane, e), o);
           even = add_residual(even, static_cast<uint8_t>(codes), residual[o]);
           odd = add_residual(odd, static_cast<uint8_t>(codes >> 8), residual[o + 1]);
         }
         const uint32_t low = rescale_to_code(even, layer.multipliers[o]);
         const uint32_t high = rescale_to_code(odd, layer.multipliers[o + 1]);
-        store(sums_row(lane, e), o, static_cast<uint16_t>(low | high << 8));
+        store(sum_row(lane, e), o, static_cast<uint16_t>(low | high << 8));
       }
     }
   });
@@ -113,8 +113,8 @@ PYCODEC_KERNEL void store_codes(Warp& warp, const LayerView& layer, int tile, co
 
 // The same for the last layer: store(row, output, value), rescaled and not clamped.
 template <int N, class Store>
-PYCODEC_KERNEL void store_outputs(Warp& warp, const LayerView& layer, int tile, Store store,
-                                  const Each<Sums> (&sums)[N]) {
+PYCODEC_KERNEL void store_outputs(const Warp& warp, const LayerView& layer, int tile, Store store,
+                                  const Each<Sums<int32_t>> (&sums)[N]) {
   warp.each([&](int lane) {
     PYCODEC_UNROLL
     for (int i = 0; i < N; ++i) {
@@ -122,7 +122,7 @@ PYCODEC_KERNEL void store_outputs(Warp& warp, const LayerView& layer, int tile, 
       for (int e = 0; e < 4; ++e) {
         const int o = sums_output(lane, tile + i) + e % 2;
         if (o < layer.outputs)
-          store(sums_row(lane, e), o, rescale(sums[i][lane].values[e], layer.multipliers[o]));
+          store(sum_row(lane, e), o, rescale(sums[i][lane].values[e], layer.multipliers[o]));
       }
     }
   });

@@ -11,20 +11,20 @@ extern __shared__ uint4 shared[];
 
 __global__ void __launch_bounds__(kThreads, 1) decode_planes_near(const __grid_constant__ DecodePlanes body) {
   uint8_t* memory = reinterpret_cast<uint8_t*>(shared);
-  body(DeviceBlock(), memory, reinterpret_cast<Sums*>(memory + body.layout.partials));
+  body(DeviceBlock(), memory, reinterpret_cast<Sums<int32_t>*>(memory + body.layout.partials));
 }
 
 // The rest lies in the device's memory, which the caches keep close.
 __global__ void __launch_bounds__(kThreads, 1)
     decode_planes_far_partials(const __grid_constant__ DecodePlanes body, size_t bytes) {
   body(DeviceBlock(), reinterpret_cast<uint8_t*>(shared),
-       reinterpret_cast<Sums*>(body.job.far_memory + blockIdx.x * bytes));
+       reinterpret_cast<Sums<int32_t>*>(body.job.far_memory + blockIdx.x * bytes));
 }
 
 __global__ void __launch_bounds__(kThreads, 1)
     decode_planes_far(const __grid_constant__ DecodePlanes body, size_t bytes) {
   uint8_t* memory = body.job.far_memory + blockIdx.x * bytes;
-  body(DeviceBlock(), memory, reinterpret_cast<Sums*>(memory + body.layout.partials));
+  body(DeviceBlock(), memory, reinterpret_cast<Sums<int32_t>*>(memory + body.layout.partials));
 }
 
 template <class Kernel>

@@ -9,7 +9,8 @@ template <class Program>
 __global__ void __launch_bounds__(Program::kThreads, Program::kBlocks)
     kernel(const __grid_constant__ typename Program::Arguments arguments) {
   extern __shared__ Slot shared[];
-  Program::run(arguments, DeviceBlock{shared, static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y)});
+  Program::run(arguments,
+               DevicePhasedBlock{shared, static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y)});
 }
 
 constexpr const char* kWhat = "masked_conv3d on the GPU";

@@ -59,7 +59,7 @@ class ThreadBlock {
   }
   template <class F>
   void for_each_warp(int count, F f, int first = 0) const {
-    Warp warp;
+    Warp warp(warp_);
     if (warp_ < first) return;
     for (int i = warp_ - first; i < count; i += warps_ - first) f(warp, i);
   }
@@ -94,11 +94,12 @@ void run_warps_as_threads(const DecodePlanes& body, int blocks, int warps) {
   std::vector<std::thread> threads;
   for (int b = 0; b < blocks; ++b) {
     threads.emplace_back([&body, warps] {
-      std::vector<Sums> memory((body.layout.bytes + body.model.weight_bytes) / sizeof(Sums) + 1);
+      std::vector<Sums<int32_t>> memory(
+          (body.layout.bytes + body.model.weight_bytes) / sizeof(Sums<int32_t>) + 1);
       Barrier all(warps), others(warps - 1);
       std::vector<std::thread> team;
       uint8_t* near = reinterpret_cast<uint8_t*>(memory.data());
-      Sums* partials = reinterpret_cast<Sums*>(near + body.layout.partials);
+      Sums<int32_t>* partials = reinterpret_cast<Sums<int32_t>*>(near + body.layout.partials);
       for (int w = 0; w < warps; ++w) {
         team.emplace_back([&, w] { body(ThreadBlock(w, warps, all, others), near, partials); });
       }

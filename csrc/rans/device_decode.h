@@ -18,7 +18,7 @@ struct DecodeChunk {
   DecodeJob job;
   Source source;
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t index) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t index) const {
     const DecodeRecord chunk = job.chunks[index];
     const ChunkFault fault = decode(warp, chunk);
     warp.each([&](int lane) {
@@ -34,7 +34,7 @@ struct DecodeChunk {
     size_t raw_bit = 0, escape_byte = 0;
   };
 
-  PYCODEC_KERNEL ChunkFault decode(Warp& warp, const DecodeRecord& chunk) const {
+  PYCODEC_KERNEL ChunkFault decode(const Warp& warp, const DecodeRecord& chunk) const {
     const uint8_t* payload = job.data + chunk.offset;
     const int lanes = job.lanes, precision = job.precision;
     const uint32_t mask = (1u << precision) - 1;
@@ -97,8 +97,8 @@ struct DecodeChunk {
   }
 
   // The symbols [at, end) on the lane within the lanes' states.
-  PYCODEC_KERNEL ChunkFault decode_tail(Warp& warp, const Each<uint32_t>& states, uint64_t at, uint64_t end,
-                                        SideData& side) const {
+  PYCODEC_KERNEL ChunkFault decode_tail(const Warp& warp, const Each<uint32_t>& states, uint64_t at,
+                                        uint64_t end, SideData& side) const {
     const uint32_t mask = (1u << job.precision) - 1;
     uint32_t x = warp.read(states, 0) << 16 | (warp.read(states, 1) & 0xffff);
     int word = 2;
@@ -130,14 +130,14 @@ struct DecodeChunk {
   }
 
   // The tables of the symbols from `at` on, one a lane.
-  PYCODEC_KERNEL Each<uint32_t> load_tables(Warp& warp, uint64_t at, uint64_t end) const {
+  PYCODEC_KERNEL Each<uint32_t> load_tables(const Warp& warp, uint64_t at, uint64_t end) const {
     Each<uint32_t> tables;
     warp.each([&](int lane) { tables[lane] = at + lane < end ? table_of(source, at + lane) : 0; });
     return tables;
   }
 
   // Stores the symbols at .. at + n - 1 that these classes stand for.
-  PYCODEC_KERNEL ChunkFault store(Warp& warp, uint64_t at, int n, const Each<uint32_t>& tables,
+  PYCODEC_KERNEL ChunkFault store(const Warp& warp, uint64_t at, int n, const Each<uint32_t>& tables,
                                   const Each<uint32_t>& classes, SideData& side) const {
     if constexpr (std::is_same_v<Source, PmfSource>) {
       warp.each([&](int lane) {

@@ -12,7 +12,7 @@ struct Classify {
   Source source;
 
   // Symbols 32 * block to 32 * block + 31.
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t block) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t block) const {
     Each<uint64_t> cost, escape_bytes;
     warp.each([&](int lane) {
       cost[lane] = escape_bytes[lane] = 0;
@@ -32,7 +32,7 @@ struct Classify {
   }
 
  private:
-  PYCODEC_KERNEL static void add(Warp& warp, uint64_t* total, Each<uint64_t>& values) {
+  PYCODEC_KERNEL static void add(const Warp& warp, uint64_t* total, Each<uint64_t>& values) {
     if (warp.ballot([&](int lane) { return values[lane] != 0; }) == 0) return;
     const uint64_t sum = warp.exclusive_sum(values);
     warp.each([&](int lane) {
@@ -47,7 +47,7 @@ struct EncodeChunk {
   TableSource source;
   bool has_side_data;
 
-  PYCODEC_KERNEL void operator()(Warp& warp, uint64_t index) const {
+  PYCODEC_KERNEL void operator()(const Warp& warp, uint64_t index) const {
     const uint64_t first = index * job.chunk_symbols;
     const uint64_t n = job.count - first < job.chunk_symbols ? job.count - first : job.chunk_symbols;
     uint64_t raw = 0, escapes = 0;
@@ -74,7 +74,8 @@ struct EncodeChunk {
  private:
   // The symbols from the end of [first, first + n) whose words fit in the lanes' start states; sets those
   // states and gives the number of symbols.
-  PYCODEC_KERNEL uint64_t encode_tail(Warp& warp, uint64_t first, uint64_t n, Each<uint32_t>& states) const {
+  PYCODEC_KERNEL uint64_t encode_tail(const Warp& warp, uint64_t first, uint64_t n,
+                                      Each<uint32_t>& states) const {
     const int room = job.lanes - 2;
     Each<uint32_t> words{};
     int used = 0;
@@ -120,7 +121,7 @@ struct EncodeChunk {
   }
 
   // Symbols [first, first + m) backward, their words going down from `end`; gives the number of words.
-  PYCODEC_KERNEL uint64_t encode_lanes(Warp& warp, uint64_t first, uint64_t m, Each<uint32_t>& states,
+  PYCODEC_KERNEL uint64_t encode_lanes(const Warp& warp, uint64_t first, uint64_t m, Each<uint32_t>& states,
                                        uint16_t* end) const {
     const uint64_t lanes = job.lanes;
     uint16_t* word = end;
@@ -137,7 +138,7 @@ struct EncodeChunk {
 
   // What the lanes code in round `round` - 1 from `first` on; in a round that is not full, the last lanes get
   // something else of the array.
-  PYCODEC_KERNEL Each<Prepared> load(Warp& warp, uint64_t first, uint64_t round) const {
+  PYCODEC_KERNEL Each<Prepared> load(const Warp& warp, uint64_t first, uint64_t round) const {
     Each<Prepared> symbols;
     warp.each([&](int lane) {
       const uint64_t at = first + (round > 0 ? round - 1 : 0) * job.lanes + lane;
@@ -148,8 +149,8 @@ struct EncodeChunk {
   }
 
   // Raw low bits and escapes of a chunk; gives the numbers of bytes.
-  PYCODEC_KERNEL void put_side_data(Warp& warp, uint64_t index, uint64_t first, uint64_t n, uint64_t& raw,
-                                    uint64_t& escapes) const {
+  PYCODEC_KERNEL void put_side_data(const Warp& warp, uint64_t index, uint64_t first, uint64_t n,
+                                    uint64_t& raw, uint64_t& escapes) const {
     uint32_t* raw_word = job.raw + index * job.raw_room;
     uint8_t* escape = job.escapes + index * job.escape_room;
     uint32_t pending = 0, bits = 0;  // of the word that is not full yet

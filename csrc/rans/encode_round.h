@@ -14,7 +14,7 @@ struct Prepared {
 };
 
 // Codes a symbol on each lane below n; their words go before `word`, which then is the first of them.
-PYCODEC_KERNEL inline void encode_round(Warp& warp, int n, const Each<Prepared>& symbols, int precision,
+PYCODEC_KERNEL inline void encode_round(const Warp& warp, int n, const Each<Prepared>& symbols, int precision,
                                         Each<uint32_t>& states, uint16_t*& word) {
   const uint32_t emitting = warp.ballot([&](int lane) {
     return lane < n && step_emits(states[lane], class_freq(symbols[lane].packed), precision);

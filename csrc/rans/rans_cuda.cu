@@ -17,10 +17,9 @@ __global__ void __launch_bounds__(kWarpsPerBlock* kWarpLanes)
   __syncthreads();
   body.source.tables =
       tables_at(body.source.tables, body.source.classes, reinterpret_cast<const uint8_t*>(shared));
-  const uint64_t index =
-      static_cast<uint64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / static_cast<unsigned>(kWarpLanes);
-  if (index >= warps) return;
   Warp warp;
+  const uint64_t index = static_cast<uint64_t>(blockIdx.x) * kWarpsPerBlock + warp.index();
+  if (index >= warps) return;
   body(warp, index);
 }
 

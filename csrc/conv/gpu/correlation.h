@@ -3,7 +3,10 @@
 // one.
 #pragma once
 
-#include "conv/gpu/block.h"
+#include <cmath>
+
+#include "base/tensor_core.h"
+#include "conv/gpu/phased_block.h"
 #include "conv/gpu/tiles.h"
 
 namespace pycodec::conv::gpu {
@@ -55,7 +58,7 @@ template <int kTiles>
 struct Products<Float32, kTiles> {
   static constexpr int kOutputs = 8 * kTiles, kRows = 4, kWarps = kPositions / (kRows * kWarpLanes);
   static constexpr int kBlocks = 5;
-  Each<Registers<float, kRows * kOutputs>> sums;
+  Each<float[kRows * kOutputs]> sums;
 
   PYCODEC_HD static constexpr int position(int warp, int lane, int row) {
     return (warp * kRows + row) * kWarpLanes + lane;
@@ -63,21 +66,21 @@ struct Products<Float32, kTiles> {
 
   // Bias of an output of the block.
   template <class Bias>
-  PYCODEC_HD void start(const Warp& warp, Bias bias) {
+  PYCODEC_KERNEL void start(const Warp& warp, Bias bias) {
     warp.each([&](int lane) {
       PYCODEC_UNROLL for (int o = 0; o < kOutputs; ++o) {
         const float value = bias(o);
-        PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) sums[lane].at[r * kOutputs + o] = value;
+        PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) sums[lane][r * kOutputs + o] = value;
       }
     });
   }
 
-  PYCODEC_HD void add(const Tiles& tiles, const Warp& warp, int entries, const Slot* x, const Slot* weights,
-                      const int* offsets) {
+  PYCODEC_KERNEL void add(const Tiles& tiles, const Warp& warp, int entries, const Slot* x,
+                          const Slot* weights, const int* offsets) {
     warp.each([&](int lane) {
-      float* sum = sums[lane].at;
+      float* sum = sums[lane];
       const Slot* at[kRows];
-      PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) at[r] = x + tiles.slot(position(warp.index, lane, r));
+      PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) at[r] = x + tiles.slot(position(warp.index(), lane, r));
       for (int entry = 0; entry < entries; ++entry) {
         const Slot* const row = weights + entry * kWeightRow<kOutputs>;
         Slot values[kRows];
@@ -98,11 +101,11 @@ struct Products<Float32, kTiles> {
   // For each position that the warp has: to = place(position), and if that is not null, store(to, output,
   // sum) for all outputs.
   template <class Place, class Store>
-  PYCODEC_HD void each_position(const Warp& warp, Place place, Store store) {
+  PYCODEC_KERNEL void each_position(const Warp& warp, Place place, Store store) {
     warp.each([&](int lane) {
       PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
-        if (auto* to = place(position(warp.index, lane, r))) {
-          PYCODEC_UNROLL for (int o = 0; o < kOutputs; ++o) store(to, o, sums[lane].at[r * kOutputs + o]);
+        if (auto* to = place(position(warp.index(), lane, r))) {
+          PYCODEC_UNROLL for (int o = 0; o < kOutputs; ++o) store(to, o, sums[lane][r * kOutputs + o]);
         }
       }
     });
@@ -115,59 +118,59 @@ template <int kTiles>
 struct Products<BFloat16, kTiles> {
   static constexpr int kOutputs = 8 * kTiles, kRows = 4, kWarps = kPositions / (kRows * 16);
   static constexpr int kBlocks = 4;
-  Sums sums[kRows][kTiles];
+  Each<Sums<float>> sums[kRows][kTiles];
 
   PYCODEC_HD static constexpr int position(int warp, int tile, int row) {
     return (warp * kRows + tile) * 16 + row;
   }
 
   template <class Bias>
-  PYCODEC_HD void start(const Warp& warp, Bias bias) {
+  PYCODEC_KERNEL void start(const Warp& warp, Bias bias) {
     warp.each([&](int lane) {
       PYCODEC_UNROLL for (int n = 0; n < kTiles; ++n) {
         PYCODEC_UNROLL for (int at = 0; at < 4; ++at) {
           const float value = bias(8 * n + sum_column(lane, at));
-          PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) sums[r][n][lane].at[at] = value;
+          PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) sums[r][n][lane].values[at] = value;
         }
       }
     });
   }
 
-  PYCODEC_HD void add(const Tiles& tiles, const Warp& warp, int entries, const Slot* x, const Slot* weights,
-                      const int* offsets) {
-    Each<Registers<const Slot*, kRows>> at;
+  PYCODEC_KERNEL void add(const Tiles& tiles, const Warp& warp, int entries, const Slot* x,
+                          const Slot* weights, const int* offsets) {
+    Each<const Slot* [kRows]> at;
     warp.each([&](int lane) {
       PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
-        at[lane].at[r] = x + tiles.slot(position(warp.index, r, lane % 16));
+        at[lane][r] = x + tiles.slot(position(warp.index(), r, lane % 16));
       }
     });
     for (int entry = 0; entry < entries; entry += 2) {
       const Slot* const rows = weights + entry * kWeightRow<kOutputs>;
       Each<int> offset;
       warp.each([&](int lane) { offset[lane] = offsets[entry + lane / 16]; });
-      Matrices<2> b[kTiles];
+      Each<Right> b[kTiles];
       PYCODEC_UNROLL for (int n = 0; n < kTiles; ++n) {
         load_matrices<false>(warp, b[n], [&](int lane) {
           return rows + lane / 8 % 2 * kWeightRow<kOutputs> + 8 * n + lane % 8;
         });
       }
       PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
-        Matrices<4> a;
-        load_matrices<false>(warp, a, [&](int lane) { return at[lane].at[r] + offset[lane]; });
+        Each<Left> a;
+        load_matrices<false>(warp, a, [&](int lane) { return at[lane][r] + offset[lane]; });
         PYCODEC_UNROLL for (int n = 0; n < kTiles; ++n) multiply_add(sums[r][n], a, b[n]);
       }
     }
   }
 
   template <class Place, class Store>
-  PYCODEC_HD void each_position(const Warp& warp, Place place, Store store) {
+  PYCODEC_KERNEL void each_position(const Warp& warp, Place place, Store store) {
     warp.each([&](int lane) {
       PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
         PYCODEC_UNROLL for (int at = 0; at < 4; at += 2) {  // two registers have one row
-          if (auto* to = place(position(warp.index, r, sum_row(lane, at)))) {
+          if (auto* to = place(position(warp.index(), r, sum_row(lane, at)))) {
             PYCODEC_UNROLL for (int i = 0; i < 2 * kTiles; ++i) {
               const int column = at + i % 2;
-              store(to, i / 2 * 8 + sum_column(lane, column), sums[r][i / 2][lane].at[column]);
+              store(to, i / 2 * 8 + sum_column(lane, column), sums[r][i / 2][lane].values[column]);
             }
           }
         }
@@ -196,7 +199,7 @@ struct Correlate {
   }
 
   template <class Block>
-  PYCODEC_HD static void run(const Correlation& c, const Block& block) {
+  PYCODEC_KERNEL static void run(const Correlation& c, const Block& block) {
     static_assert(shared_slots(Type::kGroups, kMaxTaps) * sizeof(Slot) <= kSharedBytes);
     const Tiles& tiles = c.tiles;
     const Chunks<Type> chunks(c.inputs);
@@ -246,8 +249,8 @@ struct Correlate {
     return given ? Type::load(static_cast<const Value*>(c.bias)[output]) : 0.0f;
   }
 
-  PYCODEC_HD static void store(const Correlation& c, const Place& at, int first_output, const Warp& warp,
-                               P& product) {
+  PYCODEC_KERNEL static void store(const Correlation& c, const Place& at, int first_output, const Warp& warp,
+                                   P& product) {
     const Tiles& tiles = c.tiles;
     Value* const plane = static_cast<Value*>(c.y) + tiles.plane(at, at.plane, c.outputs, first_output);
     const auto place = [&](int position) {

@@ -17,7 +17,7 @@ void Emulation::run(const typename Program::Arguments& arguments, int x, int y) 
   for (int i = 0; i < x * y; ++i) {
     // Not numbers: what a block has not written itself must not count.
     std::memset(static_cast<void*>(shared.data()), 0xff, shared.size() * sizeof(Slot));
-    const HostBlock block{shared.data(), i % x, i / x, Program::kThreads, reverse};
+    const HostPhasedBlock block{shared.data(), i % x, i / x, Program::kThreads, reverse};
     Program::run(arguments, block);
   }
 }

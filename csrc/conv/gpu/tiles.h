@@ -4,8 +4,9 @@
 
 #include <cstdint>
 
+#include "base/bfloat16.h"
 #include "base/host_device.h"
-#include "conv/gpu/warp.h"
+#include "conv/gpu/phased_block.h"
 #include "conv/taps.h"
 
 namespace pycodec::conv::gpu {

@@ -3,9 +3,11 @@
 // order.
 #pragma once
 
+#include <cmath>
 #include <type_traits>
 
-#include "conv/gpu/block.h"
+#include "base/tensor_core.h"
+#include "conv/gpu/phased_block.h"
 #include "conv/gpu/tiles.h"
 
 namespace pycodec::conv::gpu {
@@ -68,28 +70,28 @@ struct OuterProducts<Float32, kTiles> {
   static constexpr int kBlocks = 3, kSources = kWarpLanes;
   static_assert(Float32::kGroups * kMaxTaps + 1 <= kSources);
   static constexpr int kValues = kChannels * kOutputs;
-  Each<Registers<float, kValues>> sums;
+  Each<float[kValues]> sums;
 
-  PYCODEC_HD void start(const Warp& warp) {
-    warp.each([&](int lane) { PYCODEC_UNROLL for (int i = 0; i < kValues; ++i) sums[lane].at[i] = 0.0f; });
+  PYCODEC_KERNEL void start(const Warp& warp) {
+    warp.each([&](int lane) { PYCODEC_UNROLL for (int i = 0; i < kValues; ++i) sums[lane][i] = 0.0f; });
   }
 
-  PYCODEC_HD void add(const Tiles& tiles, const Warp& warp, int, const Slot* x, const Slot* grad,
-                      const Source* sources) {
+  PYCODEC_KERNEL void add(const Tiles& tiles, const Warp& warp, int, const Slot* x, const Slot* grad,
+                          const Source* sources) {
     constexpr int kShare = kPositions / kWarps;
     warp.each([&](int lane) {
       const Source source = sources[lane];
       const int step = source.mask & 1;
-      for (int run = warp.index * kShare; run < (warp.index + 1) * kShare; run += 8) {
+      for (int run = warp.index() * kShare; run < (warp.index() + 1) * kShare; run += 8) {
         const Slot* from = x + source.at(tiles.slot(run));
-        PYCODEC_UNROLL_BY(4) for (int position = run; position < run + 8; ++position, from += step) {
-          add_position(*from, grad + position, sums[lane].at);
+        PYCODEC_UNROLL_BY(4) for (int i = 0; i < 8; ++i, from += step) {
+          add_position(*from, grad + run + i, sums[lane]);
         }
       }
     });
   }
 
-  PYCODEC_HD static void add_position(const Slot value, const Slot* grad, float* sum) {
+  PYCODEC_KERNEL static void add_position(const Slot value, const Slot* grad, float* sum) {
     PYCODEC_UNROLL for (int o = 0; o < kOutputs; o += Float32::kLanes) {
       const Slot g = grad[o / Float32::kLanes * kPositions];
       PYCODEC_UNROLL for (int channel = 0; channel < kChannels; ++channel) {
@@ -104,31 +106,31 @@ struct OuterProducts<Float32, kTiles> {
   // Adds up the warps in pairs, by way of shared memory of [warp][value][lane]; the first one writes the
   // total.
   template <class Block, class PerWarp>
-  PYCODEC_HD static void finish(const Block& block, PerWarp& products, int, Slot* shared, float* to) {
+  PYCODEC_KERNEL static void finish(const Block& block, PerWarp& products, int, Slot* shared, float* to) {
     float* const passed = reinterpret_cast<float*>(shared);
     for (int left = kWarps / 2; left > 0; left /= 2) {
       block.each_warp([&](const Warp& warp) {
-        if (warp.index < left || warp.index >= 2 * left) return;
-        products[warp].copy(warp, passed + (warp.index - left) * kValues * kWarpLanes);
+        if (warp.index() < left || warp.index() >= 2 * left) return;
+        products[warp].copy(warp, passed + (warp.index() - left) * kValues * kWarpLanes);
       });
       block.each_warp([&](const Warp& warp) {
-        if (warp.index >= left) return;
-        const float* other = passed + warp.index * kValues * kWarpLanes;
+        if (warp.index() >= left) return;
+        const float* other = passed + warp.index() * kValues * kWarpLanes;
         warp.each([&](int lane) {
           PYCODEC_UNROLL for (int i = 0; i < kValues; ++i) {
-            products[warp].sums[lane].at[i] += other[i * kWarpLanes + lane];
+            products[warp].sums[lane][i] += other[i * kWarpLanes + lane];
           }
         });
       });
     }
     block.each_warp([&](const Warp& warp) {
-      if (warp.index == 0) products[warp].copy(warp, to);
+      if (warp.index() == 0) products[warp].copy(warp, to);
     });
   }
 
-  PYCODEC_HD void copy(const Warp& warp, float* to) {
+  PYCODEC_KERNEL void copy(const Warp& warp, float* to) {
     warp.each([&](int lane) {
-      PYCODEC_UNROLL for (int i = 0; i < kValues; ++i) to[i * kWarpLanes + lane] = sums[lane].at[i];
+      PYCODEC_UNROLL for (int i = 0; i < kValues; ++i) to[i * kWarpLanes + lane] = sums[lane][i];
     });
   }
 };
@@ -140,11 +142,11 @@ struct OuterProducts<BFloat16, kTiles> {
   static constexpr int kOutputs = 8 * kTiles, kRows = 4, kWarps = 8;
   static constexpr int kBlocks = 2, kSources = 2 * kRows * kWarps;
   static_assert(BFloat16::kGroups * kMaxTaps + 1 <= kSources);
-  Sums sums[kRows][kTiles];
+  Each<Sums<float>> sums[kRows][kTiles];
 
   PYCODEC_HD static constexpr int entry(int warp, int row) { return 2 * (warp + kWarps * row); }
 
-  PYCODEC_HD void start(const Warp& warp) {
+  PYCODEC_KERNEL void start(const Warp& warp) {
     warp.each([&](int lane) {
       PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
         PYCODEC_UNROLL for (int n = 0; n < kTiles; ++n) sums[r][n][lane] = {};
@@ -152,16 +154,16 @@ struct OuterProducts<BFloat16, kTiles> {
     });
   }
 
-  PYCODEC_HD void add(const Tiles& tiles, const Warp& warp, int entries, const Slot* x, const Slot* grad,
-                      const Source* sources) {
-    Each<Registers<Source, kRows>> from;
+  PYCODEC_KERNEL void add(const Tiles& tiles, const Warp& warp, int entries, const Slot* x, const Slot* grad,
+                          const Source* sources) {
+    Each<Source[kRows]> from;
     warp.each([&](int lane) {
       PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
-        from[lane].at[r] = sources[entry(warp.index, r) + lane / 8 % 2];
+        from[lane][r] = sources[entry(warp.index(), r) + lane / 8 % 2];
       }
     });
     for (int position = 0; position < kPositions; position += 16) {
-      Matrices<2> b[kTiles];
+      Each<Right> b[kTiles];
       PYCODEC_UNROLL for (int n = 0; n < kTiles; ++n) {
         load_matrices<true>(warp, b[n],
                             [&](int lane) { return grad + n * kPositions + position + lane % 16; });
@@ -170,23 +172,23 @@ struct OuterProducts<BFloat16, kTiles> {
       warp.each([&](int lane) { slot[lane] = tiles.slot(position + lane / 16 * 8 + lane % 8); });
       PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
         if (entry(0, r) >= entries) break;  // the same for all warps
-        Matrices<4> a;
-        load_matrices<true>(warp, a, [&](int lane) { return x + from[lane].at[r].at(slot[lane]); });
+        Each<Left> a;
+        load_matrices<true>(warp, a, [&](int lane) { return x + from[lane][r].at(slot[lane]); });
         PYCODEC_UNROLL for (int n = 0; n < kTiles; ++n) multiply_add(sums[r][n], a, b[n]);
       }
     }
   }
 
   template <class Block, class PerWarp>
-  PYCODEC_HD static void finish(const Block& block, PerWarp& products, int entries, Slot*, float* to) {
+  PYCODEC_KERNEL static void finish(const Block& block, PerWarp& products, int entries, Slot*, float* to) {
     block.each_warp([&](const Warp& warp) {
       warp.each([&](int lane) {
         PYCODEC_UNROLL for (int r = 0; r < kRows; ++r) {
           PYCODEC_UNROLL for (int n = 0; n < kTiles; ++n) {
             PYCODEC_UNROLL for (int at = 0; at < 4; ++at) {
-              const int row = entry(warp.index, r) * BFloat16::kLanes + sum_row(lane, at);
+              const int row = entry(warp.index(), r) * BFloat16::kLanes + sum_row(lane, at);
               if (row >= entries * BFloat16::kLanes) continue;
-              to[row * kOutputs + 8 * n + sum_column(lane, at)] = products[warp].sums[r][n][lane].at[at];
+              to[row * kOutputs + 8 * n + sum_column(lane, at)] = products[warp].sums[r][n][lane].values[at];
             }
           }
         }
@@ -213,7 +215,7 @@ struct SumGradients {
   static size_t shared_slots(const WeightGradient& w) { return shared_slots(Chunks<Type>(w.inputs).groups); }
 
   template <class Block>
-  PYCODEC_HD static void run(const WeightGradient& w, const Block& block) {
+  PYCODEC_KERNEL static void run(const WeightGradient& w, const Block& block) {
     static_assert(shared_slots(Type::kGroups) * sizeof(Slot) <= kSharedBytes);
     const Tiles& tiles = w.tiles;
     const Layout<Type> layout(w);
@@ -276,7 +278,7 @@ struct AddUp {
   static size_t shared_slots(const WeightGradient&) { return kThreads / 4; }
 
   template <class Block>
-  PYCODEC_HD static void run(const WeightGradient& w, const Block& block) {
+  PYCODEC_KERNEL static void run(const WeightGradient& w, const Block& block) {
     const Layout<Type> layout(w);
     const int values = layout.values(), pair = block.y;
     const float* const partial = w.partial + static_cast<int64_t>(pair) * w.blocks * values;
@@ -300,8 +302,8 @@ struct AddUp {
     });
   }
 
-  PYCODEC_HD static void store(const WeightGradient& w, const Layout<Type>& layout, int pair, int value,
-                               float sum) {
+  PYCODEC_KERNEL static void store(const WeightGradient& w, const Layout<Type>& layout, int pair, int value,
+                                   float sum) {
     const Sum at = layout.find(value);
     const int chunk = layout.chunk(pair), output = layout.first_output(pair) + at.output;
     if (output >= w.outputs || at.entry >= layout.entries()) return;

@@ -1,14 +1,15 @@
-// The block of threads that a program runs in, phase by phase, with a barrier after each. On the GPU every
-// thread does its part of a phase; on the host one thread or warp after another does, in either order, so
-// that a result that depends on the order shows where a barrier is missing.
+// The block of threads that a program runs in, phase by phase. Unlike that of base/block.h, whose warps may
+// be at different work, it has a barrier after each phase and nowhere else. On the GPU every thread does its
+// part of a phase; on the host one thread or warp after another does, in either order, so that a result that
+// depends on the order shows where a barrier is missing.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
-#include "base/host_device.h"
-#include "conv/gpu/warp.h"
+#include "base/warp.h"
 
 namespace pycodec::conv::gpu {
 
@@ -19,57 +20,55 @@ namespace pycodec::conv::gpu {
 //   run(arguments, block)         a static template on the block
 // `block.x` and `block.y` tell the blocks of a launch apart.
 
+// What shared memory is made of: as much as one thread reads or writes at once.
+struct alignas(16) Slot {
+  uint32_t words[4];
+};
+
 // Shared memory that a block may have on every GPU from sm_80 on.
 constexpr size_t kSharedBytes = 99 * 1024;
 
 #if defined(__CUDACC__)
 
-struct DeviceBlock {
+struct DevicePhasedBlock {
   Slot* shared;
   int x, y;
 
   // What a warp keeps between phases: registers.
   template <class T>
   struct PerWarp {
-    PYCODEC_HD explicit PerWarp(const DeviceBlock&) {}
-    PYCODEC_HD T& operator[](const Warp&) { return value; }
+    __device__ explicit PerWarp(const DevicePhasedBlock&) {}
+    __device__ T& operator[](const Warp&) { return value; }
     T value;
   };
 
   // f(thread) for all threads.
   template <class F>
-  PYCODEC_HD void each_thread(F f) const {
-#if defined(__CUDA_ARCH__)
-    f(thread());
+  __device__ void each_thread(F f) const {
+    f(static_cast<int>(thread()));
     __syncthreads();
-#endif
   }
 
   // f(warp) for all warps.
   template <class F>
-  PYCODEC_HD void each_warp(F f) const {
-#if defined(__CUDA_ARCH__)
-    const int index = thread();
-    f(Warp{index / kWarpLanes, index % kWarpLanes});
+  __device__ void each_warp(F f) const {
+    f(Warp(thread()));
     __syncthreads();
-#endif
   }
 
  private:
   // Read anew in every phase, in the eyes of the compiler: else it computes all that depends on it alone in
   // advance and keeps it in registers that the sums need.
-  PYCODEC_HD static int thread() {
-    int index = 0;
-#if defined(__CUDA_ARCH__)
-    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
-#endif
-    return index;
+  __device__ static unsigned thread() {
+    unsigned number;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(number));
+    return number;
   }
 };
 
 #else
 
-struct HostBlock {
+struct HostPhasedBlock {
   Slot* shared;
   int x, y;
   int threads;
@@ -77,11 +76,11 @@ struct HostBlock {
 
   template <class T>
   struct PerWarp {
-    explicit PerWarp(const HostBlock& block) : values(block.threads / kWarpLanes) {
+    explicit PerWarp(const HostPhasedBlock& block) : values(block.threads / kWarpLanes) {
       // Not numbers, so that the use of a register before it is set shows.
       std::memset(static_cast<void*>(values.data()), 0xff, values.size() * sizeof(T));
     }
-    T& operator[](const Warp& warp) { return values[warp.index]; }
+    T& operator[](const Warp& warp) { return values[warp.index()]; }
     std::vector<T> values;
   };
 
@@ -95,7 +94,7 @@ struct HostBlock {
   }
   template <class F>
   void each_warp(F f) const {
-    each(threads / kWarpLanes, [&](int index) { f(Warp{index}); });
+    each(threads / kWarpLanes, [&](int index) { f(Warp(index)); });
   }
 };
 
