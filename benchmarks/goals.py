@@ -17,7 +17,7 @@ class Goal:
     """What a row should be: so many times faster than another row of its case, or a field within a bound.
 
     Attributes:
-        case, subject: the row. Its field ``at_best``, if it has one, says what the machine gives at most.
+        case, subject: the row. Its field ``at_best`` says what the machine gives at most, of a ``speedup``.
         at_least, at_most: the bound, one of them.
         against: the subject it is compared with, or the fastest peer; the value is how many times longer that
             takes.
@@ -65,7 +65,7 @@ def judge(goals: Iterable[Goal], rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "at_most": goal.at_most,
                 "unit": goal.unit,
                 "value": value,
-                "at_best": own.get("at_best") if own is not None and goal.against else None,
+                "at_best": own.get("at_best") if own is not None and goal.field == "speedup" else None,
                 "verdict": verdict,
             }
         )

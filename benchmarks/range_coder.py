@@ -75,7 +75,7 @@ GOALS = (
     Goal("W2 decode", subject=SCALAR, against=DCVC, at_least=2),
     Goal("W2 decode", subject=CHECK, field="share_percent", at_most=2, unit="%"),
     *(
-        Goal(f"{w} {way}", subject=TWO_THREADS, against="pycodec", at_least=1.8)
+        Goal(f"{w} {way}", subject=TWO_THREADS, field="speedup", at_least=1.8)
         for w in ("W1", "W2", "W2u", "W3")
         for way in ("encode", "decode")
     ),

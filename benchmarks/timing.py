@@ -62,7 +62,13 @@ def measure(case: str, unit: str, subjects: Sequence[Subject], effort: Effort) -
         (the median) and ``best_seconds``, ``rounds``, and ``ratio``: how many times longer than the first
         subject it takes for the same work.
     """
-    samples = rounds([subject.call for subject in subjects], effort)
+    return rows_of(case, unit, subjects, rounds([subject.call for subject in subjects], effort))
+
+
+def rows_of(
+    case: str, unit: str, subjects: Sequence[Subject], samples: Sequence[Sequence[float]]
+) -> list[Row]:
+    """The rows of `measure`, of what `rounds` gave for the subjects."""
     rows = []
     for subject, own in zip(subjects, samples, strict=True):
         ratios = [a / b for a, b in zip(own, samples[0], strict=True)]

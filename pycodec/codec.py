@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from pycodec.errors import (
     WeightsMismatch,
 )
 from pycodec.images import Picture, as_picture
+from pycodec.native import native
 from pycodec.ops.device import can_code_on, crc32
 from pycodec.profiling import stage
 
@@ -343,4 +343,5 @@ def _pixels(x: Tensor) -> np.ndarray:  # [H, W, 3] around 0, to uint8
 def _symbols_crc(symbols: Symbols) -> int:
     if isinstance(symbols, Tensor):
         return crc32(symbols)
-    return zlib.crc32(symbols.astype("<i4").tobytes())
+    crc: int = native().crc32(np.ascontiguousarray(symbols, "<i4").reshape(-1).view(np.uint8))
+    return crc

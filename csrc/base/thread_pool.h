@@ -1,5 +1,5 @@
-// parallel_for: n independent tasks on a few threads that live for the call. Tasks here are chunks of about a
-// millisecond, so starting threads (tens of microseconds) is cheaper than keeping a pool alive across fork().
+// parallel_for: n independent tasks on a few threads. They are kept for the next call, because a call may
+// take less than a millisecond, a large part of which starting threads would be.
 #pragma once
 
 #include <algorithm>
@@ -7,11 +7,21 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
-#include <system_error>
-#include <thread>
-#include <vector>
 
 namespace pycodec {
+
+// A call of parallel_for, on which threads may help.
+struct Work {
+  void (*run)(void* context);
+  void* context;
+  size_t wanted = 0;               // helpers that have not come yet; guarded by the pool
+  std::atomic<size_t> running{0};  // helpers at work
+};
+
+// Asks for helpers; it is no error if none can be had.
+void call_helpers(Work& work, size_t count);
+// Sends away those that have not come, and waits for the others.
+void release_helpers(Work& work);
 
 // Calls fn(i) once for every i in [0, n), on at most `threads` threads, this one among them. When tasks
 // throw, the exception of the smallest i that threw is rethrown here, so that errors do not depend on timing.
@@ -26,7 +36,7 @@ void parallel_for(size_t n, size_t threads, Fn&& fn) {
   std::mutex mutex;
   std::exception_ptr error;
   size_t error_index = n;
-  const auto work = [&] {
+  auto run = [&] {
     // Every index below a failed one is still run, so the smallest failure is always found.
     for (size_t i = next.fetch_add(1); i < n; i = next.fetch_add(1)) {
       try {
@@ -41,17 +51,10 @@ void parallel_for(size_t n, size_t threads, Fn&& fn) {
       }
     }
   };
-  std::vector<std::thread> pool;
-  pool.reserve(threads - 1);
-  for (size_t t = 1; t < threads; ++t) {
-    try {
-      pool.emplace_back(work);
-    } catch (const std::system_error&) {
-      break;  // no more threads to be had: the ones we have do the work
-    }
-  }
-  work();
-  for (std::thread& t : pool) t.join();
+  Work work{[](void* context) { (*static_cast<decltype(run)*>(context))(); }, &run};
+  call_helpers(work, threads - 1);
+  run();
+  release_helpers(work);
   if (error) std::rethrow_exception(error);
 }
 

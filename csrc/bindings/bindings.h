@@ -1,7 +1,18 @@
-// One function per file of csrc/bindings/, called once from module.cpp.
+// One function per file of csrc/bindings/, called once from module.cpp; and what several of them need.
 #pragma once
 
 #include <pybind11/pybind11.h>
+
+#include "base/error.h"
+#include "base/span.h"
+
+// A plain sequence of bytes.
+inline pycodec::Bytes byte_view(const pybind11::buffer_info& info) {
+  if (info.itemsize != 1 || info.ndim != 1 || (info.size > 1 && info.strides[0] != 1)) {
+    throw pycodec::InvalidArgument("data is not a plain sequence of bytes; pass bytes");
+  }
+  return {static_cast<const unsigned char*>(info.ptr), static_cast<size_t>(info.size)};
+}
 
 void bind_rans(pybind11::module_& m);
 void bind_context(pybind11::module_& m);

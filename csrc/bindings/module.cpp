@@ -71,10 +71,7 @@ PYBIND11_MODULE(_C, m) {
       "The SIMD level in use: the highest available, or what PYCODEC_SIMD says.");
   m.def(
       "crc32",
-      [](const py::bytes& data, uint32_t crc) {
-        const std::string_view view = data;
-        return pycodec::crc32({reinterpret_cast<const unsigned char*>(view.data()), view.size()}, crc);
-      },
+      [](const py::buffer& data, uint32_t crc) { return pycodec::crc32(byte_view(data.request()), crc); },
       py::arg("data"), py::arg("crc") = 0, "zlib.crc32 as the range coder computes it.");
   bind_rans(m);
   bind_context(m);

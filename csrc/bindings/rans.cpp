@@ -68,13 +68,6 @@ rans::MutableIntArray out_array(py::array& a) {
   return {a.mutable_data(), int_type(a, "out"), static_cast<size_t>(a.size())};
 }
 
-Bytes byte_view(const py::buffer_info& info) {
-  if (info.itemsize != 1 || info.ndim != 1 || (info.size > 1 && info.strides[0] != 1)) {
-    throw InvalidArgument("data is not a plain sequence of bytes; pass bytes");
-  }
-  return {static_cast<const unsigned char*>(info.ptr), static_cast<size_t>(info.size)};
-}
-
 // Runs without the GIL, but for making the bytes.
 template <class Encode>
 py::bytes encoded(Encode&& encode) {

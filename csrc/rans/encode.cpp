@@ -164,13 +164,15 @@ class PmfSource {
   std::array<int32_t, kBlock> symbol_;
 };
 
+constexpr uint64_t kBlocksPerThread = 64;  // to be worth another thread
+
 template <class Source>
 Choices make_choices(const Source& source, size_t threads) {
   const uint64_t count = source.count();
   const bool all = count <= kSampleAll;
   const uint64_t block = all ? kBlock : kSampleBlock, stride = all ? kBlock : kSampleStride;
   const uint64_t blocks = ceil_div(count, stride);
-  const size_t parts = all ? 1 : threads;
+  const size_t parts = std::min(threads, static_cast<size_t>(ceil_div(blocks, kBlocksPerThread)));
   std::vector<uint64_t> costs(parts);
   parallel_for(parts, threads, [&](size_t part) {
     Source mine = source;

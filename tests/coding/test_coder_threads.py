@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -94,3 +96,45 @@ def test_an_error_does_not_depend_on_threads() -> None:
         messages.add(str(caught.value))
     assert len(messages) == 1
     assert encode(c.symbols, c.tables, c.indexes, threads=64) == c.encode()
+
+
+def test_callers_with_many_threads_each() -> None:
+    c = case("gaussian", 200_000)
+    data = c.encode()
+    with ThreadPoolExecutor(6) as pool:
+        for result in pool.map(
+            lambda n: encode(c.symbols, c.tables, c.indexes, threads=n) == data, [*range(1, 40), 1000]
+        ):
+            assert result
+        for symbols in pool.map(
+            lambda n: decode(data, c.tables, len(c.symbols), c.indexes, threads=n), range(1, 40)
+        ):
+            np.testing.assert_array_equal(symbols, c.symbols)
+
+
+FORKS = """
+import os, numpy as np
+from pycodec.coding import Tables, decode, encode
+
+tables = Tables.from_gaussian_scales(np.array([3.0]))
+symbols = np.random.default_rng(1).integers(-9, 10, 200_000)
+
+def code():
+    data = encode(symbols, tables, threads=3)
+    return np.array_equal(decode(data, tables, len(symbols), threads=3), symbols)
+
+assert code()
+for _ in range(3):
+    if (child := os.fork()) == 0:
+        os._exit(0 if code() and code() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert code()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
