@@ -188,7 +188,7 @@ def test_every_truncation_ends_in_an_error(codec, photo):
         (
             {"fingerprint": b"\1\2\3\4"},
             WeightsMismatch,
-            "weights 01020304, those installed are a7937b64",
+            "weights 01020304, not with these, a7937b64",
         ),
     ],
 )

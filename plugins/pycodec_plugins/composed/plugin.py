@@ -1,0 +1,11 @@
+"""Registers the codec composed."""
+
+from __future__ import annotations
+
+
+def pycodec_register_codecs(register):
+    register(
+        "composed",
+        "pycodec_plugins.composed.codec:create",
+        summary="any transform, quantizer and entropy model by name, trained together",
+    )
