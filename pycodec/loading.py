@@ -96,7 +96,8 @@ def _kept(component: Component, fingerprint: bytes, device: str) -> Codec:
     raise MissingWeights(
         f"this file needs weights {wanted} of codec {component.name!r}, which are not here"
         + (f" (those that come with it are {here})" if here else "")
-        + f": add them with pycodec weights add FILE, or name their folder in {weight_store.VARIABLE}"
+        + ": give their file with --weights, add it with pycodec weights add, or name its folder in "
+        + weight_store.VARIABLE
     )
 
 

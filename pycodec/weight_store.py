@@ -195,7 +195,7 @@ def _codec_in(metadata: Mapping[str, Any], path: str | os.PathLike[str]) -> str:
     codec: str = metadata.get("codec", "")
     if not _CODEC.fullmatch(codec):
         raise InvalidInput(
-            f"{path} names no codec that reads it (found {codec!r}); name one with --codec, or write it anew "
-            "with pycodec export"
+            f"{path} names no codec that reads it (found {codec!r}): name it yourself, or write the file "
+            "anew with pycodec export"
         )
     return codec
