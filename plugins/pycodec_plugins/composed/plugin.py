@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+PYCODEC_API = 1
+
 
 def pycodec_register_codecs(register):
     register(
