@@ -132,6 +132,9 @@ def test_a_file_says_which_weights_it_needs(fails, ship, coarse, fine, photo, tm
         MissingWeights, match=f"needs weights {wanted} of codec 'brick', which are not here: give"
     ):
         pixels(stream.read_bytes())
+    # Weights of the same content for another codec are no help: the fingerprint does not cover the name.
+    weights.save(tmp_path / "twin.safetensors", weights.load(fine)[0], {"config": {}, "codec": "nobodys"})
+    weight_store.add(tmp_path / "twin.safetensors")
     ship(coarse)
     own = weights.read_metadata(coarse)["fingerprint"][:8]
     line = fails("decompress", stream, "-o", tmp_path / "a.png")
