@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pycodec import coding, config, errors, ops, profiling, types
     from pycodec.codec import Codec, decompress
     from pycodec.errors import PycodecError
-    from pycodec.runtime import components, create, load, plugins
+    from pycodec.loading import load
+    from pycodec.runtime import components, create, plugins
 
     __version__: str
 
@@ -45,7 +46,7 @@ _MODULE_OF = {
     "components": "pycodec.runtime",
     "create": "pycodec.runtime",
     "decompress": "pycodec.codec",
-    "load": "pycodec.runtime",
+    "load": "pycodec.loading",
     "plugins": "pycodec.runtime",
 }
 

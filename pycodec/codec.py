@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pycodec import bitstream, images, runtime
+from pycodec import bitstream, images, loading
 from pycodec.bitstream import Container, Header
 from pycodec.errors import (
     CorruptStream,
     InvalidInput,
     MissingWeights,
     NativeUnavailable,
-    UnknownComponent,
     WeightsMismatch,
 )
 from pycodec.images import Picture, as_picture
@@ -215,7 +215,7 @@ class Codec:
         if header.fingerprint != own:
             raise WeightsMismatch(
                 f"this file was written by codec {self.name!r} with weights {header.fingerprint.hex()}, "
-                f"those installed are {own.hex()}; install the release that wrote it"
+                f"not with these, {own.hex()}; pycodec.decompress looks for others"
             )
 
     def _decode_symbols(self, container: Container, device: str) -> Symbols:
@@ -303,20 +303,27 @@ class Codec:
         return [part for part in parts if isinstance(part, torch.nn.Module)]
 
 
-def decompress(data: bytes, device: str = "cpu") -> Image.Image:
-    """The image of a .pci file, by the installed codec that its header names.
+def decompress(
+    data: bytes, device: str = "cpu", weights_file: str | os.PathLike[str] | None = None
+) -> Image.Image:
+    """The image of a .pci file, by the codec and the weights that its header names.
+
+    Args:
+        data: the file.
+        device: where it is decoded.
+        weights_file: weights it was written with; by default those that come with the codec, or else those of
+            its fingerprint in PYCODEC_WEIGHTS and in the user's folder (``pycodec weights``).
 
     Raises:
         UnknownComponent: that codec is not installed.
+        MissingWeights: its weights are not here.
         CorruptStream, UnsupportedVersion, WeightsMismatch, InvalidInput: as `Codec.decompress`.
     """
     header, _ = bitstream.parse_header(data)
-    try:
-        codec = runtime.load(header.codec)
-    except UnknownComponent as error:
-        raise UnknownComponent(
-            f"this file needs a codec that is not installed: {error}; install the plugin that provides it"
-        ) from error
+    if weights_file is None:
+        codec = loading.codec_for(header.codec, header.fingerprint, device)
+    else:
+        codec = loading.load(header.codec, weights_file=weights_file)
     return codec.decompress(data, device)
 
 

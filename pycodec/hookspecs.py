@@ -108,6 +108,11 @@ def pycodec_register_estimators(register: Register) -> None:
 def pycodec_register_codecs(register: Register) -> None:
     """Register codecs: factories that return a ``pycodec.Codec``. Called once, when plugins are loaded.
 
+    A factory with the argument ``weights_file`` (a path, by default None) can take a user's weights; those
+    that come with it are ``weights/NAME.safetensors`` beside its module. One with the attribute
+    ``training_task`` (`pycodec.training.task`) can be trained; recipes are ``recipes/*.toml`` beside the
+    plugin's module.
+
     ::
 
         def pycodec_register_codecs(register):

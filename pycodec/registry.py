@@ -96,6 +96,18 @@ class Component:
             )
         return component
 
+    def takes(self, option: str) -> bool:
+        """Whether the factory has an argument of that name.
+
+        Raises:
+            PluginError: it cannot be imported.
+        """
+        try:
+            parameters = inspect.signature(self.load_factory()).parameters
+        except ValueError:  # as below
+            return True
+        return option in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+
     @property
     def _title(self) -> str:
         return f"{self.kind} {self.name!r} of {self.origin}"

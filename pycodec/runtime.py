@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
@@ -21,9 +21,6 @@ from pycodec import hookspecs
 from pycodec.errors import InvalidInput, PluginError, PycodecError, UnknownComponent, near_names
 from pycodec.registry import Component, Origin, Registry
 from pycodec.types import KINDS, Factory
-
-if TYPE_CHECKING:
-    from pycodec.codec import Codec
 
 GROUP = "pycodec"
 BUILT_IN = "pycodec"
@@ -258,16 +255,3 @@ def create(kind: str, name: str, /, **config: Any) -> Any:
         PluginError: the component cannot be imported or breaks the contract of its kind.
     """
     return get_runtime().find(kind, name).create(**config)
-
-
-def load(name: str = "default", /, **config: Any) -> Codec:
-    """Make a codec by its name or alias; ``"default"`` is the codec of ``pycodec compress``.
-
-    >>> codec = pycodec.load("ctx3d")
-
-    Raises:
-        UnknownComponent, InvalidInput, PluginError: as ``create``.
-        MissingWeights: the codec has no weights.
-    """
-    codec: Codec = create("codec", name, **config)
-    return codec

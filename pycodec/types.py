@@ -128,6 +128,35 @@ class DeviceEntropyModel(Protocol):
         ...
 
 
+class FreezableEntropyModel(Protocol):
+    """What an entropy model with trained floats offers besides: the integers that files are coded with.
+
+    Whoever writes a weights file calls ``freeze`` once, after training; whoever reads it, ``load_frozen``.
+    Nobody else has to know. Before either, ``encode`` and ``decode`` raise MissingWeights.
+    """
+
+    def freeze(
+        self,
+        calibration: Sequence[tuple[np.ndarray, float]],  # ([C, h, w] integers, quality) of training images
+        dequantize: Callable[[np.ndarray], Tensor],
+    ) -> dict[str, np.ndarray]:
+        """Make the integers from the trained floats, code with them from now on, and return them.
+
+        Args:
+            calibration: symbols of some images, to measure ranges or histograms on.
+            dequantize: that of the quantizer in use: the values that symbols stand for in training's context.
+        """
+        ...
+
+    def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Code with the integers that ``freeze`` returned.
+
+        Raises:
+            InvalidInput: arrays that it did not return.
+        """
+        ...
+
+
 class Discriminator(Protocol):
     """Critic of adversarial training with its losses; may own a labeler."""
 

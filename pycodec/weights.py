@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import torch
 
 _KEY = "pycodec"  # safetensors metadata maps strings to strings; all of ours is one JSON text under this key
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
+_NOT_OURS = (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError)
 _LISTED = 4
 
 
@@ -57,7 +60,8 @@ def save(
     Args:
         path: of the safetensors file.
         tensors: numpy arrays or torch tensors of a type numpy has.
-        metadata: JSON-ready, with a ``"config"``, which enters the fingerprint. ``"fingerprint"`` is added.
+        metadata: JSON-ready, with a ``"config"``, which enters the fingerprint, and by rule the ``"codec"``
+            that reads the file, by its registered name. ``"fingerprint"`` is added.
 
     Raises:
         InvalidInput: no ``"config"``, metadata that is not JSON, or a tensor type numpy does not have.
@@ -79,23 +83,52 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         WeightsMismatch: not such a file, or a damaged one.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingWeights(f"no weights at {path}; train them with pycodec train, or install them there")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = json.loads((file.metadata() or {})[_KEY])
+        with _opened(path) as file:
+            metadata = _metadata(file)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        stored = metadata["fingerprint"]
         computed = fingerprint(metadata["config"], tensors).hex()
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsMismatch(
-            f"{path} holds no weights of pycodec: {type(error).__name__} {error}"
-        ) from error
-    if stored != computed:
+    except _NOT_OURS as error:
+        raise _no_weights(path, error) from error
+    if computed != (stored := metadata["fingerprint"]):
         raise WeightsMismatch(
             f"{path} is damaged: its fingerprint is {computed[:16]}, expected {stored[:16]}"
         )
     return tensors, metadata
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Metadata that `save` wrote, without reading the tensors: ``"fingerprint"`` is not checked.
+
+    Raises:
+        MissingWeights: no such file.
+        WeightsMismatch: not such a file.
+    """
+    path = Path(path)
+    try:
+        with _opened(path) as file:
+            return _metadata(file)
+    except _NOT_OURS as error:
+        raise _no_weights(path, error) from error
+
+
+def _opened(path: Path) -> Any:
+    if not path.is_file():
+        raise MissingWeights(f"no weights at {path}; train them with pycodec train, or install them there")
+    return safe_open(path, framework="numpy")
+
+
+def _metadata(file: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
+    if not _FINGERPRINT.fullmatch(metadata["fingerprint"]):
+        raise ValueError("its 'fingerprint' is none")
+    if not isinstance(codec := metadata.get("codec", ""), str):
+        raise ValueError(f"its 'codec' is {codec!r}, expected a name")
+    return metadata
+
+
+def _no_weights(path: Path, error: Exception) -> WeightsMismatch:
+    return WeightsMismatch(f"{path} holds no weights of pycodec: {type(error).__name__} {error}")
 
 
 def shipped(module: str, codec: str) -> Path:
@@ -104,7 +137,10 @@ def shipped(module: str, codec: str) -> Path:
     Raises:
         MissingWeights: there is no such module.
     """
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:  # of a package above it
+        spec = None
     if spec is None or spec.origin is None:
         raise MissingWeights(f"no weights of {codec!r}: its module {module} cannot be found")
     return Path(spec.origin).parent / "weights" / f"{codec}.safetensors"

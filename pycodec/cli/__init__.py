@@ -24,6 +24,8 @@ COMMANDS = {
     "info": ("pycodec.cli.info:command", "Show what is in a .pci file."),
     "demo": ("pycodec.cli.demo:command", "Take a photograph there and back and compare with JPEG."),
     "train": ("pycodec.cli.train:command", "Train a codec from a recipe."),
+    "export": ("pycodec.cli.export:command", "Write the weights of a training run as it stands."),
+    "weights": ("pycodec.cli.weights:group", "Add, list and remove weights that files are decoded with."),
     "codecs": ("pycodec.cli.plugins:codecs_command", "List the codecs that are installed."),
     "plugins": ("pycodec.cli.plugins:plugins_command", "List the plugins and what is wrong with them."),
     "doctor": ("pycodec.cli.doctor:command", "Show versions, the build and what is missing."),

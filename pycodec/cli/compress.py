@@ -9,14 +9,15 @@ from pathlib import Path
 
 import click
 
-from pycodec import files, profiling, runtime
+from pycodec import files, loading, profiling
 from pycodec.errors import InvalidInput
 
 
 @click.command()
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", metavar="OUT.pci", help="By default IN with the suffix .pci.")
-@click.option("--codec", "name", default="default", show_default=True, help="One of pycodec codecs.")
+@click.option("--codec", "name", help="One of pycodec codecs [default: default, or that of --weights].")
+@click.option("--weights", metavar="FILE", help="Weights of your own, from pycodec train or export.")
 @click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16; the codec has its own default.")
 @click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
@@ -25,7 +26,8 @@ from pycodec.errors import InvalidInput
 def command(
     source: str,
     output: str | None,
-    name: str,
+    name: str | None,
+    weights: str | None,
     quality: float | None,
     bpp: float | None,
     device: str,
@@ -44,7 +46,7 @@ def command(
     picture = as_picture(source)
     for note in picture.notes:
         click.echo(f"warning: {source}: {note}", err=True)
-    codec = runtime.load(name)
+    codec = loading.load(name, weights_file=weights)
     use_threads(threads)
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:

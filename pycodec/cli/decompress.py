@@ -27,11 +27,24 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 @click.command()
 @click.argument("source", metavar="IN.pci")
 @click.option("-o", "--output", metavar="OUT", help="Any suffix Pillow writes; by default IN with .png.")
+@click.option(
+    "--weights", metavar="FILE", help="Weights it was written with [default: found by fingerprint]."
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
 @click.option("--profile", is_flag=True, help="Also print where the time goes.")
-def command(source: str, output: str | None, device: str, threads: int | None, profile: bool) -> None:
-    """Turn IN.pci back into an image, in the format that the suffix of OUT names."""
+def command(
+    source: str,
+    output: str | None,
+    weights: str | None,
+    device: str,
+    threads: int | None,
+    profile: bool,
+) -> None:
+    """Turn IN.pci back into an image, in the format that the suffix of OUT names.
+
+    Weights are those that come with the codec, or else those that pycodec weights list shows.
+    """
     target = str(Path(source).with_suffix(".png")) if output is None else output
     refuse_same_file(source, target)
     image_format = _format_of(target)
@@ -42,7 +55,7 @@ def command(source: str, output: str | None, device: str, threads: int | None, p
     use_threads(threads)
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
-        image = decompress(data, device)
+        image = decompress(data, device, weights)
     seconds = time.perf_counter() - start
     files.write_bytes(target, _encoded(image, image_format, target))
     click.echo(f"{target}: {image.width} x {image.height} {image.mode}, {seconds:.2f} s")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pycodec import files, runtime
+from pycodec import files, loading
 from pycodec.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(source: str | None, folder: str) -> None:
 
     source = source or _bundled_photograph()
     original = as_picture(as_picture(source).rgb)  # its colours only: what JPEG has to carry too
-    codec = runtime.load("default")
+    codec = loading.load()
     start = time.perf_counter()
     data = codec.compress(original)
     middle = time.perf_counter()

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from importlib.resources import files as package_files
+import sys
 from pathlib import Path
 
 import click
 
-from pycodec.errors import InvalidInput
+from pycodec.errors import InvalidInput, near_names
 
 VALIDATION_SIDE = 512  # pixels of the held-out images that are looked at, so that validation takes seconds
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe file by path, or by the name of one that a plugin brings (its ``recipes/NAME.toml``)."""
+    """A recipe file by path, or by name: ``recipes/NAME.toml`` beside the module of a plugin."""
     path = Path(name)
     if path.suffix == ".toml":
         return path
     from pycodec.runtime import get_runtime
 
     found: dict[str, Path] = {}
-    for plugin in get_runtime().active():
-        folder = package_files(plugin.module.partition(":")[0].rpartition(".")[0]) / "recipes"
-        if folder.is_dir():
-            found |= {Path(f.name).stem: Path(str(f)) for f in folder.iterdir() if f.name.endswith(".toml")}
+    for plugin in get_runtime().active():  # ours come first, and nobody takes a name from them
+        module = sys.modules[plugin.module.partition(":")[0]]
+        if module.__file__:
+            for file in sorted(Path(module.__file__).parent.glob("recipes/*.toml")):
+                found.setdefault(file.stem, file)
     if name not in found:
         raise InvalidInput(
-            f"no recipe {name!r}: give a .toml file or one of the built-in recipes: "
-            f"{', '.join(sorted(found))}"
+            f"no recipe {name!r}{near_names(name, found)}: give a .toml file or one of the recipes that "
+            f"plugins bring: {', '.join(sorted(found))}"
         )
     return found[name]
 
@@ -63,7 +64,7 @@ def command(
     workers: int,
     holdout: int,
 ) -> None:
-    """Train the codec that RECIPE (a .toml file, or the name of a built-in recipe) describes.
+    """Train the codec that RECIPE (a .toml file, or the name of one that a plugin brings) describes.
 
     The run's folder holds the checkpoint, log.jsonl, TensorBoard scalars and, at the end or when the time is
     over, the weights file NAME.safetensors.
@@ -72,8 +73,10 @@ def command(
 
     from pycodec.runtime import get_runtime
     from pycodec.training.data import center_crop, find_images, load_images
+    from pycodec.training.export import Record, export
     from pycodec.training.loop import Run, RunOptions
     from pycodec.training.recipe import load_recipe
+    from pycodec.training.task import make_task
 
     if threads:
         torch.set_num_threads(threads)
@@ -87,37 +90,25 @@ def command(
     if steps is not None:
         last = dataclasses.replace(plan.stages[-1], steps=steps)
         plan = dataclasses.replace(plan, stages=(*plan.stages[:-1], last))
-    host = get_runtime()
-    factory = host.find("codec", plan.codec).load_factory()
-    if not hasattr(factory, "training_task"):
-        raise InvalidInput(
-            f"codec {plan.codec!r} offers no training_task; its plugin cannot be trained from a recipe"
-        )
+    torch.manual_seed(plan.seed)
+    _, task = make_task(plan)
     images = load_images(find_images(data))
     click.echo(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.0f} megapixels")
-    torch.manual_seed(plan.seed)
-    task = factory.training_task(plan.config, plan.task)
     history = task.initialize(init).get("model_card", {}).get("runs", []) if init is not None else []
     directory = out or Path("runs") / path.stem
-    options = RunOptions(directory, resume, minutes, device, workers, host.training_event)
+    options = RunOptions(directory, resume, minutes, device, workers, get_runtime().training_event)
     if not 0 <= holdout < len(images):
         raise InvalidInput(
             f"--holdout is {holdout}, expected 0 to {len(images) - 1}: {data} has {len(images)} images"
         )
     kept = len(images) - holdout
     validation = [center_crop(image, VALIDATION_SIDE) for image in images[kept:]]
-    run = Run(plan, task, images[:kept], validation, options, history)
+    stages = [stage.name for stage in plan.stages]
+    record = Record(
+        path.stem, path.read_text("utf-8"), stages, str(data.resolve()), len(images), holdout, device
+    )
+    run = Run(plan, task, images[:kept], validation, options, history, record.to_json())
     finished = run.train()
-    weights = directory / f"{path.stem}.safetensors"
-    this = {
-        "recipe": path.read_text("utf-8"),
-        "stages": [stage.name for stage in plan.stages],
-        "images": len(images),
-        "steps": run.step,
-        "seconds": round(run.seconds),
-        "cpu_seconds": round(run.cpu_seconds),
-        "device": device,
-    }
-    run.export(weights, {"model_card": {"runs": [*run.history, this]}})
+    weights = export(directory)
     state = "finished" if finished else f"stopped at step {run.step} of {plan.steps}; go on with --resume"
     click.echo(f"{state}: {weights}")

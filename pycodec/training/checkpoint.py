@@ -15,6 +15,9 @@ from torch import Tensor
 
 from pycodec.errors import WeightsMismatch
 
+CHECKPOINT = "checkpoint.safetensors"
+"""Its name in the folder of a run."""
+
 
 def save_checkpoint(
     path: Path,
@@ -53,7 +56,7 @@ def load_checkpoint(path: Path, expected: Set[str] = frozenset()) -> tuple[dict[
             return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise WeightsMismatch(
-            f"{path}: not a pycodec checkpoint ({error}); delete it or start without --resume"
+            f"{path}: not a pycodec checkpoint ({error}); train anew in another folder"
         ) from None
 
 

@@ -16,13 +16,10 @@ from torch import Tensor, nn
 
 from pycodec.errors import InvalidInput, TrainingDiverged
 
-from .checkpoint import load_checkpoint, part, restore_optimizer, save_checkpoint
+from .checkpoint import CHECKPOINT, load_checkpoint, part, restore_optimizer, save_checkpoint
 from .data import RandomCrops, batches
 from .log import RunLog
 from .recipe import Recipe, Stage
-
-CHECKPOINT = "checkpoint.safetensors"
-CALIBRATION_IMAGES = 96
 
 
 @dataclass
@@ -83,7 +80,7 @@ class _Applied:
 
 
 class Run:
-    """One training run: create it, then ``train()``; ``export()`` writes the weights of the averaged model.
+    """One training run: create it, then ``train()``; its checkpoint is what `export.export` makes weights of.
 
     Args:
         recipe: what to train.
@@ -93,6 +90,7 @@ class Run:
         options: device, time limit, folder.
         history: earlier runs that the starting weights come from, as their model card lists them; kept in the
             checkpoint, so that a resumed run knows them too.
+        record: kept in the checkpoint too, see `export.Record`.
     """
 
     def __init__(
@@ -103,11 +101,12 @@ class Run:
         validation: list[np.ndarray],
         options: RunOptions,
         history: Sequence[Mapping[str, Any]] = (),
+        record: Mapping[str, Any] | None = None,
     ):
         self.recipe, self.task, self.options = recipe, task, options
         self.images, self.validation = images, validation
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
-        self.history = list(history)
+        self.history, self.record = list(history), record
         self.path = options.directory / CHECKPOINT
         if options.device == "cuda" and not torch.cuda.is_available():
             raise InvalidInput("--device cuda: torch finds no CUDA device here; use --device cpu")
@@ -251,11 +250,6 @@ class Run:
             "cpu_seconds": self.cpu_seconds,
             "stage": self.stage_index,
             "history": self.history,
+            "record": self.record,
         }
         save_checkpoint(self.path, self.task.state_dict(), self.average.state, self.optimizers, progress)
-
-    def export(self, path: Path, metadata: dict[str, Any]) -> None:
-        """Write the weights of the averaged model; integer tables are calibrated on training images."""
-        spread = self.images[:: max(1, len(self.images) // CALIBRATION_IMAGES)]
-        with self.average.applied(self.task):
-            self.task.export(path, spread[:CALIBRATION_IMAGES], metadata)

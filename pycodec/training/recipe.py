@@ -109,14 +109,21 @@ def parse_recipe(table: Mapping[str, Any], where: str = "recipe") -> Recipe:
     return _build(Recipe, {**table, "stages": built}, where)
 
 
+def read_recipe(text: str, where: str = "recipe") -> Recipe:
+    """A recipe from the text of its file."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{where}: not valid TOML: {error}") from None
+    return parse_recipe(table, where)
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe file."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         raise InvalidInput(
-            f"{path}: no such recipe; give a .toml file or the name of a built-in recipe"
+            f"{path}: no such recipe; give a .toml file or the name of one that a plugin brings"
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"{path}: not valid TOML: {error}") from None
-    return parse_recipe(table, str(path))
+    return read_recipe(text, str(path))

@@ -12,6 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pycodec.errors import InvalidInput
+from pycodec.registry import Component
+from pycodec.runtime import get_runtime
+
+from .recipe import Recipe
+
 
 @dataclass
 class Losses:
@@ -40,7 +46,35 @@ class TrainingTask(Protocol):
         """Figures of one image (H, W, 3) uint8: bpp by the float model, psnr, ms_ssim, keyed by quality."""
 
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the codec's weights file: transforms, and integer tables of the float entropy model."""
+        """Write the codec's weights file: transforms, and integer tables of the float entropy model.
+
+        Args:
+            path: of the file; ``weights.save(path, tensors, {"config": ..., **metadata})`` writes it.
+            calibration: RGB photographs [H, W, 3] uint8, of those it was trained on.
+            metadata: what the file has to say besides: "codec", its registered name, and "model_card".
+        """
+
+
+def make_task(recipe: Recipe) -> tuple[Component, Any]:
+    """The codec of a recipe, and its training task.
+
+    Raises:
+        UnknownComponent, PluginError: there is no such codec, or it cannot be imported.
+        InvalidInput: it offers no training, or does not take the recipe's options.
+    """
+    component = get_runtime().find("codec", recipe.codec)
+    factory = component.load_factory()
+    if not hasattr(factory, "training_task"):
+        raise InvalidInput(
+            f"codec {component.name!r} of {component.origin} cannot be trained: its factory offers no "
+            "training_task; parts of a codec can be trained by a recipe of the codec 'composed'"
+        )
+    try:
+        return component, factory.training_task(recipe.config, recipe.task)
+    except TypeError as error:
+        raise InvalidInput(
+            f"codec {component.name!r} does not take [config] or [task] of this recipe: {error}"
+        ) from error
 
 
 def as_batch(image: np.ndarray) -> Tensor:

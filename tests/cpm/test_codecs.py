@@ -175,7 +175,9 @@ def test_a_run_starts_from_weights(trained, photographs, tmp_path):
 
 def test_mistakes_are_one_sentence(photographs, tmp_path):
     result = CliRunner().invoke(cli, ["train", "nonsense", "--data", str(photographs)])
-    assert "built-in recipes: cpm, cpm_ablation, cpm_light, ctx3d" in str(result.exception)
+    assert "recipes that plugins bring: composed, cpm, cpm_ablation, cpm_light, ctx3d" in str(
+        result.exception
+    )
     (tmp_path / "r.toml").write_text(RECIPES["cpm"].replace('codec = "cpm"', 'codec = "cpn"'))
     result = CliRunner().invoke(cli, ["train", str(tmp_path / "r.toml"), "--data", str(photographs)])
     assert "cpn" in str(result.exception) and "cpm" in str(result.exception)

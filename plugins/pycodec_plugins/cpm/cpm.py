@@ -199,4 +199,4 @@ class CpmTask(nn.Module):
                 latents.append((quantizer.quantize(z), float(index)))
         entropy_model.export(latents)
         tensors |= entropy_model.integer_tensors("context.")
-        weights.save(path, tensors, {"codec": NAME, "config": self.config, **metadata})
+        weights.save(path, tensors, {"config": self.config, **metadata})

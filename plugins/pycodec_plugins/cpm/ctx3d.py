@@ -226,4 +226,4 @@ class Ctx3dTask(nn.Module):
         entropy_model.export(latents(calibration[:CALIBRATION_IMAGES]))
         entropy_model.fit_tables(latents(calibration))
         tensors |= entropy_model.integer_tensors("context.")
-        weights.save(path, tensors, {"codec": NAME, "config": self.config, **metadata})
+        weights.save(path, tensors, {"config": self.config, **metadata})

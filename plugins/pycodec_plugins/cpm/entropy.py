@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -96,6 +96,10 @@ class ContextEntropyModel(nn.Module):
             quantize_context(self._float_context(), ranges, head=self.head), head=self.head
         )
 
+    def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Code with the arrays that ``freeze`` returned."""
+        self.load_integer_tensors(arrays, "")
+
     def _float_context(self) -> FloatContext:
         net = self.network
 
@@ -153,6 +157,16 @@ class ParametricContext(ContextEntropyModel):
     def code_inputs(self) -> np.ndarray:
         return np.arcsinh(np.arange(-128, 128).clip(-127, 127).astype(np.float64))
 
+    def freeze(
+        self,
+        calibration: Sequence[tuple[np.ndarray, float]],
+        dequantize: Callable[[np.ndarray], Tensor],
+    ) -> dict[str, np.ndarray]:
+        """Make the integer model, with tables fitted to ``calibration``; symbols are their own values."""
+        self.export(calibration)
+        self.fit_tables(calibration)
+        return self.integer_tensors("")
+
     def fit_tables(self, volumes: Iterable[tuple[np.ndarray, float]]) -> None:
         """Replace the logistic tables of the integer model by the histograms of the residuals in ``volumes``.
 
@@ -205,6 +219,18 @@ class CategoricalContext(ContextEntropyModel):
             "centers": self.network.outputs,
             "width": self.network.width,
         }
+
+    def freeze(
+        self,
+        calibration: Sequence[tuple[np.ndarray, float]],
+        dequantize: Callable[[np.ndarray], Tensor],
+    ) -> dict[str, np.ndarray]:
+        """Make the integer model; ``dequantize`` tells the centres, the same ones in every plane."""
+        symbols = np.arange(len(self.centers), dtype=np.int32)
+        values = dequantize(np.broadcast_to(symbols, (self.network.planes, 1, len(symbols))))
+        self.centers.copy_(values[0, 0, 0].detach())
+        self.export(calibration)
+        return self.integer_tensors("")
 
     def network_input(self, symbols: Tensor) -> Tensor:
         return self.centers[symbols.long()]

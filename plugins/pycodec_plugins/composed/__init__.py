@@ -1,0 +1,1 @@
+"""A codec made of registered parts."""

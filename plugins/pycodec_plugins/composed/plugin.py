@@ -1,0 +1,13 @@
+"""Registers the codec composed."""
+
+from __future__ import annotations
+
+PYCODEC_API = 1
+
+
+def pycodec_register_codecs(register):
+    register(
+        "composed",
+        "pycodec_plugins.composed.codec:create",
+        summary="any transform, quantizer and entropy model by name, trained together",
+    )

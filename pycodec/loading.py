@@ -1,0 +1,106 @@
+"""From a name, a weights file or the header of a stream to a codec that is ready."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+from pycodec import weight_store
+from pycodec.errors import InvalidInput, MissingWeights, PycodecError, UnknownComponent, WeightsMismatch
+from pycodec.registry import Component
+from pycodec.runtime import get_runtime
+
+if TYPE_CHECKING:
+    from pycodec.codec import Codec
+
+KEPT = 4
+"""Codecs that `codec_for` keeps loaded."""
+
+
+def load(
+    name: str | None = None, /, *, weights_file: str | os.PathLike[str] | None = None, **config: Any
+) -> Codec:
+    """Make a codec by its name or alias; without one, the codec that the weights file names, or the default.
+
+    >>> codec = pycodec.load("ctx3d")
+    >>> codec = pycodec.load(weights_file="runs/mine/mine.safetensors")
+
+    Args:
+        name: ``"default"`` is the codec of ``pycodec compress``.
+        weights_file: weights of your own, instead of those that come with the codec.
+        config: further options of the codec's factory.
+
+    Raises:
+        UnknownComponent, InvalidInput, PluginError: as ``pycodec.create``.
+        MissingWeights: the codec has no weights, or there is no such file.
+        WeightsMismatch: the file holds no weights, those of another codec, or damaged ones.
+    """
+    if weights_file is None:
+        return _made(get_runtime().find("codec", name or "default"), config)
+    component = get_runtime().find("codec", name or weight_store.codec_of(weights_file))
+    weight_store.check_for(component, weights_file)
+    return _made(component, {**config, "weights_file": weights_file})
+
+
+def codec_for(name: str, fingerprint: bytes, device: str = "cpu") -> Codec:
+    """The codec that reads a stream: with the weights that come with it, or else those of `weight_store`.
+
+    The last few codecs stay loaded, so that many files of one codec are not as many loads; those of different
+    devices are apart, because a codec moves to the device it works on.
+
+    Args:
+        name: of the codec, as the header of the stream has it.
+        fingerprint: the first bytes of that of the weights, as in the header.
+        device: where the codec will work.
+
+    Raises:
+        UnknownComponent: the codec is not installed.
+        MissingWeights: the codec is, but not with these weights.
+        WeightsMismatch: the only such weights are damaged.
+    """
+    try:
+        component = get_runtime().find("codec", name)
+    except UnknownComponent as error:
+        raise UnknownComponent(
+            f"this file needs a codec that is not installed: {error}; install the plugin that provides it"
+        ) from error
+    return _kept(component, fingerprint, device)
+
+
+@functools.lru_cache(KEPT)
+def _kept(component: Component, fingerprint: bytes, device: str) -> Codec:
+    wanted, problems = fingerprint.hex(), []
+    own = weight_store.shipped(component)
+    here = own.fingerprint[: len(wanted)] if own else ""
+    if not here or here == wanted:
+        try:
+            codec = _made(component, {})
+            if codec.fingerprint.startswith(fingerprint):
+                return codec
+            here = codec.fingerprint.hex()[: len(wanted)]
+        except (MissingWeights, InvalidInput):  # a codec with no weights of its own, or with options it needs
+            pass
+        except PycodecError as error:
+            problems.append(error)
+    for stored in weight_store.find(component.name, wanted):
+        try:
+            codec = load(component.name, weights_file=stored.path)
+            if codec.fingerprint.startswith(fingerprint):
+                return codec
+            problems.append(WeightsMismatch(f"{stored.path} makes a codec of another fingerprint"))
+        except PycodecError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
+    raise MissingWeights(
+        f"this file needs weights {wanted} of codec {component.name!r}, which are not here"
+        + (f" (those that come with it are {here})" if here else "")
+        + ": give their file with --weights, add it with pycodec weights add, or name its folder in "
+        + weight_store.VARIABLE
+    )
+
+
+def _made(component: Component, config: dict[str, Any]) -> Codec:
+    codec: Codec = component.create(**config)
+    return codec
