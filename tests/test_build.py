@@ -184,7 +184,7 @@ def test_wheel_from_sdist_keeps_everything(distributions: tuple[Path, Path], tmp
     for root in (ROOT, ROOT / "plugins"):
         for package in ("pycodec", "pycodec_plugins"):
             for path in (root / package).rglob("*"):
-                if path.suffix in (".py", ".toml", ".safetensors", ".md", ".json"):
+                if path.suffix in (".py", ".toml", ".safetensors", ".md", ".json", ".jinja"):
                     assert path.relative_to(root).as_posix() in names
     assert sum(name.startswith("pycodec/_C.") for name in names) == 1
     assert not any(name.startswith(("tests", "csrc", "build")) for name in names)

@@ -32,11 +32,12 @@ MAY_IMPORT = {
     "loading": ["weight_store"],
     "codec": ["images", "loading", "coding", "ops", "bitstream"],
     "doctor": ["native", "runtime"],
+    "new_plugin": ["runtime"],
     "training": ["codec"],
     "evaluation": ["codec"],
     "batch": ["codec"],
     "pillow": ["codec"],
-    "cli": ["training", "evaluation", "batch", "pillow", "doctor"],
+    "cli": ["training", "evaluation", "batch", "pillow", "doctor", "new_plugin"],
     "__main__": ["cli"],
 }
 
@@ -59,7 +60,7 @@ THIRD_PARTY: dict[str, list[str]] = {
 }
 
 # What plugins, the conformance kit and other people's code do not import.
-PRIVATE = {"_C", "native", "registry", "hookspecs", "runtime", "cli", "doctor", "__main__"}
+PRIVATE = {"_C", "native", "registry", "hookspecs", "runtime", "cli", "doctor", "new_plugin", "__main__"}
 
 
 def reachable(component: str) -> set[str]:

@@ -28,6 +28,7 @@ COMMANDS = {
     "weights": ("pycodec.cli.weights:group", "Add, list and remove weights that files are decoded with."),
     "codecs": ("pycodec.cli.plugins:codecs_command", "List the codecs that are installed."),
     "plugins": ("pycodec.cli.plugins:plugins_command", "List the plugins and what is wrong with them."),
+    "new-plugin": ("pycodec.cli.new_plugin:command", "Start a plugin of your own from a working one."),
     "doctor": ("pycodec.cli.doctor:command", "Show versions, the build and what is missing."),
 }
 """Command name to ("module:attribute" of a click command, line in ``pycodec --help``)."""
