@@ -28,6 +28,7 @@ class LearnedCenters(nn.Module):
         """Index of the nearest centre (eq. 2) of every value of ``z``, int64, same shape; ties go to the
         lower index.
         """
+        z = z.clamp(self.centers.min(), self.centers.max())  # far out, all distances round to one
         return (z[..., None] - self.centers).abs().argmin(-1)
 
     def surrogate(self, z: Tensor) -> tuple[Tensor, Tensor]:
