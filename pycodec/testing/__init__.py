@@ -27,7 +27,7 @@ from pycodec.testing import (  # noqa: F401  # noqa: F401
 from pycodec.testing.checks import Check, CheckFailure, checks
 from pycodec.testing.parametrize import parametrize_with_checks
 from pycodec.testing.run import Result, check_all, run
-from pycodec.testing.sample_codec import sample_codec
+from pycodec.testing.sample import sample_codec
 from pycodec.testing.subject import find, installed
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 from pycodec.testing import samples
 from pycodec.testing.checks import check, require
 from pycodec.testing.probes import equal
-from pycodec.testing.sample_codec import sample_codec
+from pycodec.testing.sample import sample_codec
 from pycodec.testing.subject import Subject, seeded
 from pycodec.testing.transform import require_refusal
 

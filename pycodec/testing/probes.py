@@ -63,7 +63,7 @@ def discriminator(component: Any) -> Answers:
 
 
 def estimator(component: Any) -> Answers:
-    from pycodec.testing.sample_codec import sample_codec
+    from pycodec.testing.sample import sample_codec
 
     with seeded(0):
         found = component.estimate(sample_codec(), [samples.pil(24, 32)])

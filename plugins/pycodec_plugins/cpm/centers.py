@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .latent import of_one_image
+
 
 class LearnedCenters(nn.Module):
     """Nearest-centre quantiser whose gradient is that of a soft assignment.
@@ -45,7 +47,7 @@ class LearnedCenters(nn.Module):
 
     def quantize_tensor(self, z: Tensor) -> Tensor:
         """The same, as a tensor where the latent is."""
-        return self.assign(z)[0].to(torch.int32, memory_format=torch.contiguous_format)
+        return self.assign(of_one_image(z)).to(torch.int32, memory_format=torch.contiguous_format)
 
     def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Latent [1, C, h, w] float32 of symbols (C, h, w)."""
