@@ -28,7 +28,7 @@ class Check:
     Attributes:
         kind: of the components it concerns.
         name: unique within the kind.
-        summary: one line for listings.
+        summary: one sentence for listings.
         function: takes the subject; raises CheckFailure or CheckSkipped. Any other error that a component
             raises there counts as a failure.
         common: it concerns several kinds, and how a component is made, stored or shared between processes.
@@ -46,11 +46,11 @@ _CHECKS: dict[tuple[str, str], Check] = {}
 
 def check(*kinds: str) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
     """Declare a check of these kinds; its name is that of the function, its summary the docstring's first
-    line.
+    paragraph.
     """
 
     def declare(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
-        summary = (function.__doc__ or "").strip().partition("\n")[0]
+        summary = " ".join((function.__doc__ or "").partition("\n\n")[0].split())
         for kind in kinds:
             declared = Check(kind, function.__name__, summary, function, common=len(kinds) > 1)
             if _CHECKS.setdefault((kind, declared.name), declared) is not declared:

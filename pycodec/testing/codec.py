@@ -216,7 +216,7 @@ def conforming_parts(subject: Subject) -> None:
     for kind, part in parts:
         if kind != "quantizer" and not hasattr(part, "qualities") and hasattr(c, "qualities"):
             part = _with_qualities(part, c.qualities)
-        made = Subject(kind, f"{subject.name}.{kind}", partial(copy.deepcopy, part), golden=subject.golden)
+        made = Subject(kind, f"{subject.name}.{kind}", partial(copy.deepcopy, part))
         made.__dict__["component"] = part  # a copy would take the memory and time of another codec
         for rule in checks(kind):
             if rule.common:

@@ -35,7 +35,9 @@ def constructible(subject: Subject) -> None:
         try:
             component = subject.fresh()
         except MissingWeights as error:
-            raise CheckFailure(f"cannot be made: {error}; ship its weights with it") from error
+            raise CheckFailure(
+                f"found no weights ({error}), expected those it needs; ship them with it"
+            ) from error
         missing = missing_members(component, subject.kind)
         contract = KINDS[subject.kind].__name__
         require(
@@ -68,7 +70,11 @@ def light_import(subject: Subject) -> None:
     if not subject.plugin:
         skip("not registered by a plugin")
     status, output, word = _import_alone(subject.plugin)
-    require(status == 0, f"importing {subject.plugin} alone fails: {word}; make it import in a fresh process")
+    require(
+        status == 0,
+        f"importing {subject.plugin} alone fails ({word}), expected it to work in a fresh process; import "
+        "what it needs there",
+    )
     require(
         not output,
         f"importing {subject.plugin} prints {output.splitlines()[:1]}, expected nothing; "
@@ -91,8 +97,8 @@ def config_round_trip(subject: Subject) -> None:
     rebuilt = canonical_json(subject.factory(**subject.component.config()).config())
     require(
         rebuilt == found,
-        f"config() is {found}, rebuilt from it {rebuilt}; return every keyword argument of the factory as it "
-        "was given",
+        f"config() is {found}, rebuilt from it {rebuilt}, expected the same; return every keyword argument "
+        "of the factory as it was given",
     )
 
 

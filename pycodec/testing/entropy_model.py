@@ -18,7 +18,7 @@ from pycodec.testing.probes import described, equal
 from pycodec.testing.subject import Subject
 from pycodec.testing.transform import require_refusal
 
-SLACK, SLACK_BITS = 0.01, 64  # of a stream over its ideal code length
+SLACK, SLACK_BITS = 0.01, 96  # of a stream over its ideal code length; pycodec.coding takes up to 11 bytes
 ALPHABET = 512  # symbols to either side of 0 over which probabilities of an unbounded alphabet are summed
 SMALLEST_SUM = 0.9  # of an unbounded alphabet within these
 SUM_TOLERANCE = 1e-3
@@ -200,7 +200,10 @@ def lossless(subject: Subject) -> None:
                 isinstance(data, bytes),
                 f"encode of {what} gives {type(data).__name__}, expected bytes; convert with bytes()",
             )
-            require(np.array_equal(before, given), f"encode changes its input, {what}; work on a copy")
+            require(
+                np.array_equal(before, given),
+                f"encode changes its input, {what}, expected it left as it was; work on a copy",
+            )
             found = m.decode(data, given.shape, step)
             require(
                 isinstance(found, np.ndarray) and found.dtype.kind in "iu" and np.array_equal(found, given),
@@ -234,7 +237,7 @@ def integer_types(subject: Subject) -> None:
 
 @check("entropy_model")
 def code_length(subject: Subject) -> None:
-    """Streams are within 1 % and 64 bits of code_length_bits, at every quality."""
+    """Streams are within 1 % and 96 bits of code_length_bits, at every quality."""
     m = subject.component
     for what, given in {**samples.volumes(m), "many symbols": samples.symbols(m, 24, 32, 9)}.items():
         for step in samples.quality_steps(m):

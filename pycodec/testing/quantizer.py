@@ -16,7 +16,7 @@ from pycodec.testing.subject import Subject, seeded
 from pycodec.testing.transform import require_refusal
 
 SHAPES = [(1, 1, 1), (3, 1, 7), (2, 5, 1), (4, 9, 13), (2, 0, 3)]
-EXTREMES = (0.0, 0.5, -0.5, 127.4, -1e4, 1e9, -1e9)
+EXTREMES = (0.0, 0.5, -0.5, 127.4, 200.0, 4e4, -1e4, 1e9, -1e9, 3e9)
 
 
 @check("quantizer")

@@ -116,7 +116,8 @@ class SampleEntropyModel(nn.Module):
         return below + (position - low) * (above - below)
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
-        return coding.encode(symbols, self._tables, self._rows(symbols, quality_step))
+        rows = self._rows(symbols, quality_step)
+        return coding.encode(np.ascontiguousarray(symbols), self._tables, rows)
 
     def decode(self, data: bytes, shape: Sequence[int], quality_step: int) -> np.ndarray:
         if len(shape) != 3:

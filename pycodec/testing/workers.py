@@ -29,7 +29,6 @@ def answers(kind: str, make: Callable[[], Any], state: Mapping[str, torch.Tensor
     Raises:
         CheckFailure: it cannot be sent, or the process ended.
     """
-    global _pool
     arrays = None if state is None else {name: tensor.cpu().numpy() for name, tensor in state.items()}
     try:
         job = pickle.dumps((kind, make, arrays, torch.get_num_threads()))
@@ -38,18 +37,33 @@ def answers(kind: str, make: Callable[[], Any], state: Mapping[str, torch.Tensor
             f"found what cannot be sent to a spawned process ({error}), expected a component that pickles "
             "or a factory by its name; keep lambdas, files and native handles out of it, or define __reduce__"
         ) from error
-    if _pool is None:
-        _pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-        atexit.register(_pool.shutdown)
     try:
-        found: dict[str, Any] = _pool.submit(_answers, job).result()
+        found: dict[str, Any] = _process().submit(_answers, job).result()
     except BrokenProcessPool as error:
-        _pool = None
+        stop()
         raise CheckFailure(
             "the spawned process ended while the component was made or used, expected answers; look for "
             "os._exit, a crash of native code, or code of a script that runs at its import"
         ) from error
     return found
+
+
+def _process() -> ProcessPoolExecutor:
+    """The other process; importing torch takes it a while, so it is kept."""
+    global _pool
+    if _pool is None:
+        _pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        atexit.register(stop)
+    return _pool
+
+
+def stop() -> None:
+    """End the other process, if there is one; the next that is needed sees what is installed by then."""
+    global _pool
+    if _pool is not None:
+        _pool.shutdown()
+        _pool = None
+        atexit.unregister(stop)
 
 
 def _answers(job: bytes) -> dict[str, Any]:

@@ -68,10 +68,14 @@ def test_a_mutant_is_rejected_in_one_sentence(key, mutant, golden):
     with pytest.raises(CheckFailure) as caught:
         make_check(check, found)
     sentence = str(caught.value)
-    assert "\n" not in sentence and ("expected" in sentence or "golden" in sentence or "fails" in sentence)
+    assert "\n" not in sentence
+    assert (
+        "expected" in sentence or "golden" in sentence
+    )  # what is found there was written by an older version
 
 
-def test_a_missing_golden_stream_is_a_failure_that_says_how_to_write_it(tmp_path, good):
+def test_a_missing_golden_stream_is_a_failure_that_says_how_to_write_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYCODEC_WRITE_GOLDEN", raising=False)
     for kind in ("entropy_model", "codec"):
         with pytest.raises(CheckFailure, match="write it with PYCODEC_WRITE_GOLDEN=1"):
             make_check(CHECKS[kind, "golden_streams"], subject(kind, TOYS[kind], tmp_path))

@@ -40,6 +40,11 @@ class Quantizer(Steady, sample.SampleQuantizer):
 class EntropyModel(Steady, sample.SampleEntropyModel):
     channels = 4
 
+    def _rows(self, symbols, quality_step):
+        if symbols.shape[0] != self.channels:
+            raise InvalidInput(f"symbols of {symbols.shape[0]} planes, expected {self.channels}")
+        return super()._rows(symbols, quality_step)
+
     def bits(self, values, context, quality):
         return super().bits(values, context, quality) + self.offset()
 
