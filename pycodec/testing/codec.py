@@ -67,7 +67,9 @@ def round_trip(subject: Subject) -> None:
 def _require_round_trip(c: Any, image: Image.Image, quality: float) -> None:
     what = f"a {image.mode} image of {image.width} x {image.height} at quality {quality:g}"
     data = c.compress(image, quality)
-    require(isinstance(data, bytes), f"compress gives {type(data).__name__}, expected bytes")
+    require(
+        isinstance(data, bytes), f"compress gives {type(data).__name__}, expected bytes; convert with bytes()"
+    )
     decoded = c.decompress(data)
     require(
         isinstance(decoded, Image.Image) and (decoded.mode, decoded.size) == (image.mode, image.size),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -113,11 +114,7 @@ def in_hand(
             f"a configuration {dict(config)} for a {type(component).__name__} that is made already; "
             "give its factory or its name instead"
         )
-    return [Subject(kind, type(component).__name__, partial(_itself, component), golden=golden)]
-
-
-def _itself(component: Any) -> Any:
-    return component
+    return [Subject(kind, type(component).__name__, partial(copy.deepcopy, component), golden=golden)]
 
 
 def find(
