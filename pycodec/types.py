@@ -4,7 +4,14 @@ Shared conventions. ``N`` images of ``H`` x ``W`` pixels; ``C`` latent planes of
 ``w = W / stride``. An image tensor is float RGB minus 128, so -128..127. A latent is float, symbols are the
 integers that get coded.
 ``quality`` is a float tensor [N]; integer rules use ``quality_step = round(16 * quality)`` instead.
-``config()`` returns the JSON keyword arguments from which the registered factory rebuilds the component.
+``config()`` returns the JSON keyword arguments from which the registered factory rebuilds the component; that
+of a codec says what it is made of, since its name and its weights rebuild it.
+
+What a component may have besides, and the conformance kit then makes use of:
+
+* ``qualities``, lowest and highest quality of a transform or entropy model; by default 1 to 8.
+* ``reference()`` of an entropy model, its twin in plain numpy with the same ``encode`` and ``decode``.
+* what `DeclaredEntropyModel` and `ExportableEntropyModel` list.
 """
 
 from __future__ import annotations
@@ -100,6 +107,19 @@ class EntropyModel(Protocol):
     def config(self) -> Config:
         """JSON keyword arguments of the factory."""
         ...
+
+
+class DeclaredEntropyModel(Protocol):
+    """What an entropy model may say of what it codes; each of these on its own."""
+
+    channels: int
+    """Planes C; without it, any number."""
+    symbol_range: tuple[int, int]
+    """Smallest and largest symbol: all between are coded, all beyond refused. Without it, any that
+    `EntropyModel.encode` does not refuse."""
+    side_information: bool
+    """Its stream also says something about the whole latent (a hyperprior): then `EntropyModel.bits` holds
+    the cost of that too, and may depend on every value of the context."""
 
 
 class DeviceQuantizer(Protocol):
@@ -211,7 +231,7 @@ class Codec(Protocol):
         ...
 
     def config(self) -> Config:
-        """JSON keyword arguments of the factory."""
+        """What it is made of, as JSON: the name, and the configuration of each part."""
         ...
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "codecs": ("pycodec.cli.plugins:codecs_command", "List the codecs that are installed."),
     "plugins": ("pycodec.cli.plugins:plugins_command", "List the plugins and what is wrong with them."),
     "new-plugin": ("pycodec.cli.new_plugin:command", "Start a plugin of your own from a working one."),
+    "check": ("pycodec.cli.check:command", "Check that a component keeps the rules of its kind."),
     "doctor": ("pycodec.cli.doctor:command", "Show versions, the build and what is missing."),
 }
 """Command name to ("module:attribute" of a click command, line in ``pycodec --help``)."""
@@ -134,7 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; what a user can do something about is one line on standard error.
 
     Returns:
-        Exit status: 0, 2 for an error, 130 when interrupted, 1 when the reader of our output went away.
+        Exit status: 0, 2 for an error, 130 when interrupted, 1 when the reader of our output went away or a
+        check failed.
     """
     settings = Settings()
     try:

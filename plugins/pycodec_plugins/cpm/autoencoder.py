@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pycodec.errors import InvalidInput
+
 from .importance import ceil_identity, expand_importance
 
 # Channel statistics of ImageNet crops, RGB 0..255, as the authors use them (shifted to -128..127 below).
@@ -107,6 +109,8 @@ class ResidualAutoencoder(nn.Module):
 
     def masked_analysis(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Masked latent z * ceil(m) and the smooth mask m, both [N, channels, H / 8, W / 8]."""
+        if x.shape[1] != 3:  # one plane would be broadcast to three
+            raise InvalidInput(f"images of shape {tuple(x.shape)}, expected (N, 3, H, W)")
         bottleneck = self.encoder((x - self.mean) / self.std).float()
         z, logits = bottleneck[:, self.maps :], bottleneck[:, : self.maps]
         index = (quality.round().long() - 1).clamp(0, self.maps - 1)

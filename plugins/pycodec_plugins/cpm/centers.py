@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .latent import of_one_image
+
 
 class LearnedCenters(nn.Module):
     """Nearest-centre quantiser whose gradient is that of a soft assignment.
@@ -28,6 +30,7 @@ class LearnedCenters(nn.Module):
         """Index of the nearest centre (eq. 2) of every value of ``z``, int64, same shape; ties go to the
         lower index.
         """
+        z = z.clamp(self.centers.min(), self.centers.max())  # far out, all distances round to one
         return (z[..., None] - self.centers).abs().argmin(-1)
 
     def surrogate(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,7 +47,7 @@ class LearnedCenters(nn.Module):
 
     def quantize_tensor(self, z: Tensor) -> Tensor:
         """The same, as a tensor where the latent is."""
-        return self.assign(z)[0].to(torch.int32, memory_format=torch.contiguous_format)
+        return self.assign(of_one_image(z)).to(torch.int32, memory_format=torch.contiguous_format)
 
     def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
         """Latent [1, C, h, w] float32 of symbols (C, h, w)."""

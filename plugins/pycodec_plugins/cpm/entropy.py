@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pycodec.coding.context import ContextModel
+from pycodec.coding import context_reference
+from pycodec.coding.context import MAX_SYMBOL, ContextModel
 from pycodec.coding.context_export import ActivationRanges, FloatContext, quantize_context
 from pycodec.coding.context_tables import SCALE_MAX, SCALE_MIN, count_residuals, fitted_tables
 from pycodec.errors import MissingWeights
@@ -79,6 +80,10 @@ class ContextEntropyModel(nn.Module):
     def _bits_of_symbols(self, symbols: Tensor, quality: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def reference(self) -> ContextReference:
+        """The same coder in plain numpy."""
+        return ContextReference(self._coder())
+
     @torch.no_grad()
     def export(self, calibration: Iterable[tuple[np.ndarray, float]]) -> None:
         """Make the integer model from the float network.
@@ -130,6 +135,19 @@ class ContextEntropyModel(nn.Module):
         self.integer = ContextModel(arrays, head=self.head)
 
 
+class ContextReference:
+    """Streams of a context model by its numpy twin: slow, and what the native coder has to equal."""
+
+    def __init__(self, model: ContextModel):
+        self._model = model
+
+    def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
+        return context_reference.encode(self._model, symbols, quality_step)
+
+    def decode(self, data: bytes, shape: tuple[int, int, int], quality_step: int) -> np.ndarray:
+        return context_reference.decode(self._model, data, shape, quality_step)
+
+
 class ParametricContext(ContextEntropyModel):
     """Integer latents: each symbol a discretised logistic whose mean and scale the network gives.
 
@@ -140,9 +158,11 @@ class ParametricContext(ContextEntropyModel):
     """
 
     head = "parametric"
+    symbol_range = (-MAX_SYMBOL, MAX_SYMBOL)
 
     def __init__(self, planes: int, width: int = 24, qualities: int = 8):
         super().__init__(ContextNetwork(planes, 2, width, qualities))
+        self.channels = planes
 
     def config(self) -> dict:
         return {
@@ -232,6 +252,11 @@ class CategoricalContext(ContextEntropyModel):
         self.export(calibration)
         return self.integer_tensors("")
 
+    @property
+    def symbol_range(self) -> tuple[int, int]:
+        """Smallest and largest symbol."""
+        return 0, self.network.outputs - 1
+
     def network_input(self, symbols: Tensor) -> Tensor:
         return self.centers[symbols.long()]
 
@@ -241,7 +266,7 @@ class CategoricalContext(ContextEntropyModel):
     def bits(self, symbols: Tensor, context: Tensor, quality: Tensor) -> Tensor:
         """Cross entropy (eq. 7) in bits of ``symbols`` [N, planes, H, W], given their values ``context``."""
         logits = self.network(context, quality)
-        return F.cross_entropy(logits, symbols, reduction="none") / math.log(2)
+        return F.cross_entropy(logits, symbols.long(), reduction="none") / math.log(2)
 
     def _bits_of_symbols(self, symbols: Tensor, quality: Tensor) -> Tensor:
         return self.bits(symbols, self.network_input(symbols), quality)

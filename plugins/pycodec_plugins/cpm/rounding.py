@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .latent import of_one_image
+
 
 class IntegerRounding(nn.Module):
     """Rounds to the nearest integer; in training the decoder sees rounded values with a straight-through
@@ -27,12 +29,12 @@ class IntegerRounding(nn.Module):
 
     def quantize(self, y: Tensor) -> np.ndarray:
         """Symbols (C, h, w) int32 of one latent [1, C, h, w]."""
-        rounded = np.rint(y[0].cpu().numpy())
+        rounded = np.rint(of_one_image(y).cpu().numpy())
         return np.ascontiguousarray(np.clip(rounded, -self.limit, self.limit, out=rounded), np.int32)
 
     def quantize_tensor(self, y: Tensor) -> Tensor:
         """The same, as a tensor where the latent is."""
-        rounded = y[0].round().clamp_(-self.limit, self.limit)
+        rounded = of_one_image(y).round().clamp_(-self.limit, self.limit)
         return rounded.to(torch.int32, memory_format=torch.contiguous_format)
 
     def dequantize(self, symbols: np.ndarray, device: torch.device | str = "cpu") -> Tensor:

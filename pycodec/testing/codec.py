@@ -1,0 +1,258 @@
+"""Checks of codecs: files of images of every sort, what damage ends in, and the parts they are made of."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pycodec import bitstream
+from pycodec.config import canonical_json
+from pycodec.errors import CorruptStream, InvalidInput, PycodecError, WeightsMismatch
+from pycodec.testing import golden, samples
+from pycodec.testing.checks import CheckFailure, CheckSkipped, check, checks, require, skip
+from pycodec.testing.common import PARTS
+from pycodec.testing.subject import Subject
+
+SIZES = [(1, 1), (1, 7), (7, 1), (8, 8), (9, 17), (40, 56)]  # height, width
+MODES = ("L", "RGB", "RGBA")
+STEPS_OF_QUALITY = 4
+LEAST_GROWTH = 0.95  # of the bytes from one quality to the next
+FINGERPRINT_BYTES = 32
+
+
+@check("codec")
+def described_by_json(subject: Subject) -> None:
+    """config() is JSON and the same for every one that is made, and so is the sha256 fingerprint."""
+    c, other = subject.component, subject.fresh(seed=1)
+    found, again = canonical_json(c.config()), canonical_json(other.config())
+    require(
+        found == again, f"config() is {found}, made again {again}, expected the same; leave out what varies"
+    )
+    require(
+        isinstance(c.fingerprint, bytes) and len(c.fingerprint) == FINGERPRINT_BYTES,
+        f"fingerprint is {c.fingerprint!r}, expected 32 bytes; use pycodec.weights.fingerprint",
+    )
+    require(
+        c.fingerprint == other.fingerprint,
+        f"fingerprint is {c.fingerprint.hex()[:16]}, made again {other.fingerprint.hex()[:16]}, expected the "
+        "same; let it depend on configuration and weights alone",
+    )
+
+
+@check("codec")
+def round_trip(subject: Subject) -> None:
+    """Images of every size and mode come back in their size and mode, alpha without loss, pixels as
+    reconstruct() has them.
+    """
+    c = subject.component
+    qualities = samples.qualities(c)
+    for i, size in enumerate(SIZES):
+        for j, mode in enumerate(MODES):
+            image = samples.pil(*size, mode)
+            _require_round_trip(c, image, qualities[(i + j) % len(qualities)])
+    extremes = np.zeros((9, 17, 3), np.uint8), np.full((9, 17, 3), 255, np.uint8)
+    garish = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (20, 12, 3))
+    for rgb in (*extremes, garish):
+        _require_round_trip(c, Image.fromarray(rgb), qualities[-1])
+
+
+def _require_round_trip(c: Any, image: Image.Image, quality: float) -> None:
+    what = f"a {image.mode} image of {image.width} x {image.height} at quality {quality:g}"
+    data = c.compress(image, quality)
+    require(
+        isinstance(data, bytes), f"compress gives {type(data).__name__}, expected bytes; convert with bytes()"
+    )
+    decoded = c.decompress(data)
+    require(
+        isinstance(decoded, Image.Image) and (decoded.mode, decoded.size) == (image.mode, image.size),
+        f"{what} comes back as {decoded}, expected its mode and size; return pycodec.images.to_pil",
+    )
+    if image.mode.endswith("A"):
+        require(
+            np.array_equal(np.asarray(decoded)[..., -1], np.asarray(image)[..., -1]),
+            f"{what} comes back with another alpha, expected the same; store it without loss",
+        )
+    if hasattr(c, "reconstruct"):
+        require(
+            np.array_equal(np.asarray(decoded), c.reconstruct(image, quality)),
+            f"{what} decodes to other pixels than reconstruct() gives, expected the same; the decoder must "
+            "compute what the encoder's own reconstruction does",
+        )
+
+
+@check("codec")
+def equal_input_equal_bytes(subject: Subject) -> None:
+    """One image gives one file, as PIL image, numpy array or tensor, the first time and the second."""
+    c, rgb = subject.component, samples.photo(21, 34)
+    quality = samples.qualities(c)[1]
+    data = c.compress(rgb, quality)
+    for what, image in {
+        "the second time": rgb,
+        "as a PIL image": Image.fromarray(rgb),
+        "as a tensor": torch.from_numpy(rgb).permute(2, 0, 1),
+    }.items():
+        require(
+            c.compress(image, quality) == data,
+            f"an image gives another file {what}, expected the same bytes; convert with "
+            "pycodec.images.as_picture and keep no state between calls",
+        )
+
+
+@check("codec")
+def quality_raises_bytes(subject: Subject) -> None:
+    """From the lowest to the highest quality files grow."""
+    c, image = subject.component, samples.photo(40, 56)
+    low, high = c.qualities if hasattr(c, "qualities") else samples.QUALITIES
+    qualities = [low + i * (high - low) / STEPS_OF_QUALITY for i in range(STEPS_OF_QUALITY + 1)]
+    sizes = [len(c.compress(image, quality)) for quality in qualities]
+    listed = ", ".join(f"{size} at {quality:g}" for size, quality in zip(sizes, qualities, strict=True))
+    grows = all(after >= LEAST_GROWTH * before for before, after in pairwise(sizes))
+    require(
+        low == high or (sizes[-1] > sizes[0] and grows),
+        f"bytes are {listed}, expected them to grow with the quality; let a higher quality mean finer steps",
+    )
+
+
+@check("codec")
+def wrong_input(subject: Subject) -> None:
+    """Qualities out of range and images that are none are refused by InvalidInput."""
+    c = subject.component
+    low, high = c.qualities if hasattr(c, "qualities") else samples.QUALITIES
+    image, quality = samples.photo(8, 8), samples.qualities(c)[0]
+    cases: list[tuple[str, Any, float]] = [
+        (f"quality {low - 1:g}", image, low - 1),
+        (f"quality {high + 1:g}", image, high + 1),
+        ("quality nan", image, math.nan),
+        ("a float array", image.astype(np.float32), quality),
+        ("an image without rows", image[:0], quality),
+        ("an image of two channels", image[:, :, :2], quality),
+        ("None", None, quality),
+    ]
+    for what, given, q in cases:
+        try:
+            c.compress(given, q)
+        except InvalidInput:
+            continue
+        except Exception as error:
+            raise CheckFailure(
+                f"compress of {what} raises {type(error).__name__} ({error}), expected InvalidInput; check "
+                "arguments first, images with pycodec.images.as_picture"
+            ) from error
+        raise CheckFailure(
+            f"compress of {what} gives a file, expected InvalidInput; refuse what decompress cannot restore"
+        )
+
+
+@check("codec")
+def corrupt_files(subject: Subject) -> None:
+    """Every truncation and 200 flipped bits end in an error of pycodec, or in the identical image."""
+    c = subject.component
+    data = c.compress(samples.pil(12, 20, "RGBA"), samples.qualities(c)[0])
+    expected = np.asarray(c.decompress(data))
+    for what, damaged in samples.damaged(data):
+        try:
+            found = np.asarray(c.decompress(damaged))
+        except PycodecError as error:
+            require(
+                len(str(error).splitlines()) == 1,
+                f"a file {what} ends in a message of several lines, expected one sentence; shorten it",
+            )
+            continue
+        except Exception as error:
+            raise CheckFailure(
+                f"a file {what} raises {type(error).__name__} ({error}), expected CorruptStream; check while "
+                "decoding, and raise pycodec.errors.CorruptStream"
+            ) from error
+        require(
+            found.shape == expected.shape and np.array_equal(found, expected),
+            f"a file {what} decodes to another image, expected an error; store a CRC and compare it",
+        )
+
+
+@check("codec")
+def foreign_files(subject: Subject) -> None:
+    """A file of other weights is refused by WeightsMismatch, one of no codec by CorruptStream."""
+    c = subject.component
+    data = c.compress(samples.photo(8, 8), samples.qualities(c)[0])
+    try:
+        container = bitstream.parse(data)
+    except CorruptStream:
+        skip("its files are no .pci containers")
+    other = bytes(byte ^ 0xFF for byte in container.header.fingerprint)
+    forged = replace(container, header=replace(container.header, fingerprint=other)).to_bytes()
+    for what, given, expected in (
+        ("a file of other weights", forged, WeightsMismatch),
+        ("a PNG file", b"\x89PNG\r\n\x1a\n" + bytes(64), CorruptStream),
+        ("an empty file", b"", CorruptStream),
+    ):
+        try:
+            c.decompress(given)
+        except expected:
+            continue
+        except Exception as error:
+            raise CheckFailure(
+                f"{what} raises {type(error).__name__} ({error}), expected {expected.__name__}; compare the "
+                "header's fingerprint with the codec's own before anything is decoded"
+            ) from error
+        raise CheckFailure(
+            f"{what} decodes to an image, expected {expected.__name__}; compare the header's fingerprint "
+            "with the codec's own"
+        )
+
+
+@check("codec")
+def conforming_parts(subject: Subject) -> None:
+    """Its transform, quantizer and entropy model pass the checks of their kinds."""
+    c = subject.component
+    parts = [(kind, getattr(c, kind)) for kind in PARTS if hasattr(c, kind)]
+    if not parts:
+        skip("not made of a transform, a quantizer and an entropy model")
+    for kind, part in parts:
+        if kind != "quantizer" and not hasattr(part, "qualities") and hasattr(c, "qualities"):
+            part = _with_qualities(part, c.qualities)
+        made = Subject(kind, f"{subject.name}.{kind}", partial(copy.deepcopy, part))
+        made.__dict__["component"] = part  # a copy would take the memory and time of another codec
+        for rule in checks(kind):
+            if rule.common:
+                continue  # how it is made and stored is the codec's affair
+            try:
+                rule.function(made)
+            except CheckSkipped:
+                continue
+            except Exception as error:
+                name = "" if isinstance(error, CheckFailure) else f"{type(error).__name__}: "
+                raise CheckFailure(f"its {kind} fails {rule.name}: {name}{error}") from error
+
+
+def _with_qualities(part: Any, qualities: tuple[float, float]) -> Any:
+    """A view of a part that says which qualities its codec asks it for."""
+    view = copy.copy(part)
+    view.qualities = tuple(qualities)
+    return view
+
+
+@check("codec")
+def golden_streams(subject: Subject) -> None:
+    """A file written once, in a folder the caller names, still decodes.
+
+    Its bytes may differ from those written now: a float transform need not give every machine the same
+    symbols.
+    """
+    c, image = subject.component, golden.image()
+    stored = golden.stored(subject, c.compress(image, samples.qualities(c)[1]))
+    try:
+        found = np.asarray(c.decompress(stored))
+    except PycodecError as error:
+        raise CheckFailure(f"the golden file does not decode ({error}); {golden.ADVICE}") from error
+    require(
+        found.shape == image.shape,
+        f"the golden file decodes to {found.shape}, expected {image.shape}; {golden.ADVICE}",
+    )
