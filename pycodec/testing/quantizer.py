@@ -30,7 +30,8 @@ def symbols(subject: Subject) -> None:
         latent = q.dequantize(found)
         require(
             isinstance(latent, Tensor) and latent.dtype == torch.float32 and latent.shape == (1, *shape),
-            f"dequantize of symbols {shape} gives {_named(latent)}, expected torch.float32 {(1, *shape)}",
+            f"dequantize of symbols {shape} gives {_named(latent)}, expected torch.float32 "
+            f"{(1, *shape)}; add the batch axis and convert with .float()",
         )
     for value in EXTREMES:
         found = q.quantize(torch.full((1, 2, 2, 2), value))

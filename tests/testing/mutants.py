@@ -472,6 +472,17 @@ class Shortened(EntropyModel):
             return np.zeros((shape[0], 0, shape[2]), np.int32)
 
 
+@breaks("entropy_model", "corrupt_streams")
+class CarelessInside(EntropyModel):
+    def decode(self, data, shape, quality_step):
+        try:
+            return super().decode(data, shape, quality_step)
+        except CorruptStream as error:
+            if len(data) < 43:  # the whole stream
+                raise
+            raise IndexError("out of range") from error
+
+
 @breaks("entropy_model", "equal_to_reference")
 class OtherReference(EntropyModel):
     def reference(self):
@@ -766,6 +777,20 @@ class Forgiving(Codec):
         try:
             return super().decompress(data)
         except PycodecError:
+            return Image.new("RGBA", (20, 12))
+
+
+@breaks("codec", "corrupt_files")
+class ForgivingInside(Codec):
+    whole = 0
+
+    def decompress(self, data, device="cpu"):
+        self.whole = max(self.whole, len(data))
+        try:
+            return super().decompress(data)
+        except PycodecError:
+            if len(data) < self.whole:
+                raise
             return Image.new("RGBA", (20, 12))
 
 

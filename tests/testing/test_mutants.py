@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mutants import MUTANTS
+from mutants import MUTANTS, Clairvoyant
 from toys import TOYS
 
 from pycodec.testing import CheckFailure, checks
@@ -80,6 +80,18 @@ def test_a_missing_golden_stream_is_a_failure_that_says_how_to_write_it(tmp_path
         with pytest.raises(CheckFailure, match="write it with PYCODEC_WRITE_GOLDEN=1"):
             make_check(CHECKS[kind, "golden_streams"], subject(kind, TOYS[kind], tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+class WithSideInformation(Clairvoyant):
+    side_information = True
+
+
+def test_side_information_may_depend_on_every_value(golden):
+    """Its cost is part of what bits() gives, so that probabilities of the symbols alone sum to less than one."""
+    found = subject("entropy_model", WithSideInformation, golden)
+    with pytest.raises(CheckSkipped, match="side information"):
+        make_check(CHECKS["entropy_model", "causality"], found)
+    make_check(CHECKS["entropy_model", "probabilities_sum_to_one"], found)
 
 
 def test_what_cannot_be_checked_here_says_why():
