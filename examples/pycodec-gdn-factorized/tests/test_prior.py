@@ -19,7 +19,7 @@ def prior() -> FactorizedPrior:
         torch.nn.init.normal_(parameter)
     with torch.no_grad():
         model.log_scale += torch.tensor([-2.0, 0.0, 3.0])
-    model.export()
+    model.freeze([], None)
     return model
 
 
@@ -72,7 +72,7 @@ def test_round_trip_with_symbols_no_table_has(prior, step):
 def test_only_tables_decide_bytes(prior):
     """Another machine, or another version of torch, may compute other floats."""
     other = FactorizedPrior(CHANNELS)
-    other.load_tables(prior.table_arrays("tables."), "tables.")
+    other.load_frozen(prior.tables.to_arrays())
     assert other.encode(drawn(), 40) == prior.encode(drawn(), 40)
 
 
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_refused(prior):
     with pytest.raises(MissingWeights, match="no integer tables"):
         FactorizedPrior(CHANNELS).encode(drawn(), 16)
     with pytest.raises(InvalidInput, match="expected 15"):
-        FactorizedPrior(1).load_tables(prior.table_arrays(""), "")
+        FactorizedPrior(1).load_frozen(prior.tables.to_arrays())
     with pytest.raises(InvalidInput, match="quality step 129, expected 16 to 128"):
         prior.encode(drawn(), 129)
     with pytest.raises(InvalidInput, match=r"expected \(3, h, w\)"):

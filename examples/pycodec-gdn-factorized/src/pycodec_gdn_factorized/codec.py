@@ -19,6 +19,7 @@ from .transform import GDNTransform
 
 NAME = "gdn_factorized"
 WEIGHTS = Path(__file__).parent / "weights" / f"{NAME}.safetensors"
+TABLES = "tables."
 QUALITIES = 8
 VALIDATED = (1.0, 4.0, 8.0)
 
@@ -40,7 +41,8 @@ def create(weights_file: str | Path | None = None) -> Codec:
     tensors, metadata = weights.load(weights_file or WEIGHTS)
     modules = parts(metadata["config"])
     load_parts(modules, tensors)
-    modules["prior"].load_tables(tensors, "tables.")
+    tables = {name[len(TABLES) :]: array for name, array in tensors.items() if name.startswith(TABLES)}
+    modules["prior"].load_frozen(tables)
     return Codec(
         NAME,
         modules["transform"],
@@ -117,8 +119,8 @@ class Task(nn.Module):
         }
         stored = parts(self.config)
         load_parts(stored, tensors)  # tables of the rounded weights, which the codec will have
-        stored["prior"].export()
-        tensors |= stored["prior"].table_arrays("tables.")
+        tables = stored["prior"].freeze([], self.quantizer.dequantize)
+        tensors |= {TABLES + name: array for name, array in tables.items()}
         weights.save(path, tensors, {"codec": NAME, "config": self.config, **metadata})
 
 

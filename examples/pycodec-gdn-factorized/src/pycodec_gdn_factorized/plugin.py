@@ -4,6 +4,9 @@ from __future__ import annotations
 
 HERE = "pycodec_gdn_factorized"
 
+# What the conformance kit makes components with, where there is an argument without default.
+PYCODEC_TEST_CONFIGS = {"entropy_model:factorized_density": [{"channels": 4}]}
+
 
 def pycodec_register_transforms(register):
     register(

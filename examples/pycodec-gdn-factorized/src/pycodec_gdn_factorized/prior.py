@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class FactorizedPrior(nn.Module):
     A channel's distribution function is a small monotonic network. All qualities share it: its argument is
     the latent divided by a scale per channel and quality.
 
-    Files are coded with `tables`, integers that `export` or `load_tables` sets.
+    Files are coded with `tables`, integers that `freeze` or `load_frozen` sets.
 
     Args:
         channels: of the latent.
@@ -41,7 +42,7 @@ class FactorizedPrior(nn.Module):
         self.channels, self.spread = channels, spread
         self.qualities = 1.0, float(qualities)
         self.tables: Tables | None = None
-        sizes = list(zip(FILTERS, FILTERS[1:], strict=False))
+        sizes = list(pairwise(FILTERS))
         # Slopes such that each layer keeps its input's size, which softplus makes positive later.
         self.slopes = nn.ParameterList(
             torch.full((channels, b, a), math.log(math.expm1(1 / b))) for a, b in sizes
@@ -60,7 +61,8 @@ class FactorizedPrior(nn.Module):
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
         """Stream of ``symbols`` (C, h, w)."""
-        return encode(symbols, self._tables(), self._indexes(symbols, quality_step))
+        indexes = self._indexes(symbols, quality_step)
+        return encode(np.ascontiguousarray(symbols), self._tables(), indexes)
 
     def decode(self, data: bytes, shape: Sequence[int], quality_step: int) -> np.ndarray:
         """Symbols (C, h, w) int32 of a stream that ``encode`` wrote."""
@@ -72,11 +74,16 @@ class FactorizedPrior(nn.Module):
         return code_length_bits(symbols, self._tables(), self._indexes(symbols, quality_step))
 
     @torch.no_grad()
-    def export(self, calibration: Iterable[tuple[np.ndarray, float]] = ()) -> None:
-        """Set `tables` from the densities: of all channels for quality 1, then for 1.5, and so on.
+    def freeze(
+        self, calibration: Sequence[tuple[np.ndarray, float]], dequantize: Callable[[np.ndarray], Tensor]
+    ) -> dict[str, np.ndarray]:
+        """Make `tables` from the densities, of all channels for quality 1, then for 1.5, and so on.
 
         Args:
-            calibration: symbols of images and their qualities, which other models measure; not needed here.
+            calibration, dequantize: what models that are fitted to images need; this one is not.
+
+        Returns:
+            The tables as arrays for a weights file.
         """
         pmfs, offsets = [], []
         symbols = torch.arange(-RADIUS, RADIUS + 1.0)
@@ -89,21 +96,19 @@ class FactorizedPrior(nn.Module):
                 pmfs.append(np.append(inner, max(0.0, 1 - inner.sum())))  # the last class is the escape
                 offsets.append(likely[0] - RADIUS)
         self.tables = Tables.from_pmfs(pmfs, offsets=offsets, escape=True)
+        return self.tables.to_arrays()
 
-    def table_arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """The integer tables by name, for a weights file."""
-        return {prefix + name: array for name, array in self._tables().to_arrays().items()}
-
-    def load_tables(self, tensors: Mapping[str, np.ndarray], prefix: str) -> None:
-        """Code with the tables under ``prefix`` from now on.
+    def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Code with the tables that ``freeze`` returned.
 
         Raises:
             InvalidInput: they are no tables, or not as many as this model needs.
         """
-        arrays = {name[len(prefix) :]: a for name, a in tensors.items() if name.startswith(prefix)}
         tables = Tables.from_arrays(arrays)
         if len(tables) != (needed := self.channels * self._levels()):
-            raise InvalidInput(f"there are {len(tables)} tables, expected {needed}, one per channel and level")
+            raise InvalidInput(
+                f"there are {len(tables)} tables, expected {needed}, one per channel and level"
+            )
         self.tables = tables
 
     def _levels(self) -> int:
@@ -111,7 +116,7 @@ class FactorizedPrior(nn.Module):
 
     def _tables(self) -> Tables:
         if self.tables is None:
-            raise MissingWeights("this entropy model has no integer tables; load weights, or call export")
+            raise MissingWeights("this entropy model has no integer tables; load weights, or call freeze")
         return self.tables
 
     def _indexes(self, symbols: np.ndarray, quality_step: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +42,10 @@ class GDNTransform(nn.Module):
         super().__init__()
         self.channels = latents
         self._config = {"width": width, "latents": latents, "qualities": qualities, "steps": list(steps)}
-        down = [nn.Conv2d(a, b, 5, 2, padding=2) for a, b in _pairs(3, width, width, width, latents)]
+        widths = 3, width, width, width, latents
+        down = [nn.Conv2d(a, b, 5, 2, padding=2) for a, b in pairwise(widths)]
         up = [
-            nn.ConvTranspose2d(a, b, 5, 2, padding=2, output_padding=1)
-            for a, b in _pairs(latents, width, width, width, 3)
+            nn.ConvTranspose2d(a, b, 5, 2, padding=2, output_padding=1) for a, b in pairwise(reversed(widths))
         ]
         start_analysis(down)
         start_synthesis(up)
@@ -66,8 +67,3 @@ class GDNTransform(nn.Module):
     def synthesis(self, y: Tensor, quality: Tensor) -> Tensor:
         """Images [N, 3, 16 h, 16 w] in -128..127, not clipped, of latents [N, latents, h, w]."""
         return self.decoder(y * torch.exp(at_quality(self.log_step, quality))) * UNIT
-
-
-def _pairs(*channels: int) -> list[tuple[int, int]]:
-    """Inputs and outputs of layers in a row."""
-    return list(zip(channels, channels[1:], strict=False))
