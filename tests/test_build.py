@@ -187,7 +187,7 @@ def test_wheel_from_sdist_keeps_everything(distributions: tuple[Path, Path], tmp
                 if path.suffix in (".py", ".toml", ".safetensors", ".md", ".json", ".jinja"):
                     assert path.relative_to(root).as_posix() in names
     assert sum(name.startswith("pycodec/_C.") for name in names) == 1
-    assert not any(name.startswith(("tests", "csrc", "build")) for name in names)
+    assert not any(name.startswith(("tests", "csrc", "build", "examples")) for name in names)
     with tarfile.open(sdist) as archive:
         assert any(name.endswith("csrc/rans/rans.h") for name in archive.getnames())
     code = (

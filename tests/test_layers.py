@@ -127,7 +127,7 @@ def broken_rule(parts: tuple[str, ...], name: str) -> str | None:
     target = rest.split(".")[0]
     if top == "pycodec" and target in exports():
         target = exports()[target]
-    if parts[0] == "pycodec_plugins" or component == "testing":
+    if parts[0] in ("pycodec_plugins", "examples") or component == "testing":
         if top == "pycodec" and (target in PRIVATE or any(part.startswith("_") for part in name.split("."))):
             return "plugins and pycodec.testing use public names of pycodec only"
         if top == "pycodec_plugins" and target != component and name.count(".") > 2:
@@ -149,8 +149,8 @@ def broken_rule(parts: tuple[str, ...], name: str) -> str | None:
 
 
 def modules() -> list[str]:
-    """Every Python module of ours, relative to the repository."""
-    folders = [ROOT / "pycodec", ROOT / "plugins" / "pycodec_plugins"]
+    """Every Python module of ours and of the examples, relative to the repository."""
+    folders = [ROOT / "pycodec", ROOT / "plugins" / "pycodec_plugins", ROOT / "examples"]
     return [str(path.relative_to(ROOT)) for folder in folders for path in sorted(folder.rglob("*.py"))]
 
 
@@ -185,6 +185,7 @@ def test_the_table_has_no_cycle() -> None:
         ("plugins/pycodec_plugins/cpm/entropy.py", "from pycodec.coding.coder import _pack", "public names"),
         ("plugins/pycodec_plugins/cpm/entropy.py", "from ..illm.critic import PatchCritic", "another one"),
         ("pycodec/testing/codec.py", "from pycodec.runtime import get_runtime", "public names"),
+        ("examples/pycodec-mine/src/mine/codec.py", "from pycodec.registry import resolve", "public names"),
     ],
 )
 def test_a_broken_rule_is_named(path: str, source: str, rule: str) -> None:

@@ -78,6 +78,42 @@ def decode(
     return result
 
 
+def code_length_bits(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None) -> float:
+    """Ideal code length, in bits: what the stream of :func:`encode` approaches.
+
+    A symbol costs ``-log2`` of the share of its class, and what the stream holds of it as it is: the bits of
+    a shift, the bytes of an escape.
+
+    Args:
+        symbols, tables, indexes: as for :func:`encode`.
+
+    Raises:
+        InvalidInput: arrays of different sizes, an index without a table, or a symbol without a class.
+    """
+    values = _integers(symbols, "symbols").ravel().astype(np.int64)
+    which = np.zeros(values.shape, np.int64) if indexes is None else _integers(indexes, "indexes").ravel()
+    if which.shape != values.shape:
+        raise InvalidInput(f"{values.size} symbols and {which.size} indexes; expected one for each symbol")
+    if outside := np.flatnonzero((which < 0) | (which >= len(tables))).tolist():
+        raise InvalidInput(f"indexes[{outside[0]}] is {which[outside[0]]}; expected 0 to {len(tables) - 1}")
+    shifts, escapes = tables.shifts[which].astype(np.int64), tables.escapes[which].astype(np.int64)
+    plain = tables.sizes[which] - escapes  # classes that are not the escape
+    r = (values >> shifts) - tables.offsets[which]
+    if tables.zigzag:
+        classes = np.where(r >= 0, 2 * r, -2 * r - 1)
+        numbers = classes - plain
+    else:
+        classes, numbers = r, np.where(r >= 0, 2 * (r - plain), -2 * r - 1)
+    escaped = (classes < 0) | (classes >= plain)
+    if lost := np.flatnonzero(escaped & (escapes == 0)).tolist():
+        raise InvalidInput(f"symbols[{lost[0]}] is {values[lost[0]]}, for which its table has no class")
+    starts = np.cumsum(tables.sizes, dtype=np.int64) - tables.sizes
+    freqs = tables.freqs[starts[which] + np.where(escaped, plain, classes)].astype(np.float64)
+    # An escape number is a varint: a byte, and one more for every 7 bits beyond the first.
+    escape_bytes = escaped.sum() + sum((numbers[escaped] >> bits > 0).sum() for bits in (7, 14, 21, 28))
+    return float((tables.precision - np.log2(freqs) + shifts).sum() + 8 * escape_bytes)
+
+
 def encode_pmfs(symbols: ArrayLike, pmfs: NDArray[Any], *, threads: int = 1) -> bytes:
     """Code symbols, each with probabilities of its own.
 
