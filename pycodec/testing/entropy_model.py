@@ -18,7 +18,7 @@ from pycodec.testing.probes import described, equal
 from pycodec.testing.subject import Subject
 from pycodec.testing.transform import require_refusal
 
-SLACK, SLACK_BITS = 0.01, 96  # of a stream over its ideal code length; pycodec.coding takes up to 11 bytes
+SLACK, SLACK_BITS = 0.01, 128  # of a stream over its ideal code length; pycodec.coding takes up to 13 bytes
 ALPHABET = 256  # symbols to either side of 0 over which probabilities of an unbounded alphabet are summed
 SMALLEST_SUM = 0.9  # of an unbounded alphabet within these
 SUM_TOLERANCE = 1e-3
@@ -60,7 +60,7 @@ def probabilities_sum_to_one(subject: Subject) -> None:
     """Over all symbols, the probabilities that bits() stands for sum to one at every position."""
     m = subject.component
     low, high = getattr(m, "symbol_range", (-ALPHABET, ALPHABET))
-    bounded = low >= -ALPHABET and high <= ALPHABET
+    bounded = hasattr(m, "symbol_range") and low >= -ALPHABET and high <= ALPHABET
     alphabet = torch.arange(max(low, -ALPHABET), min(high, ALPHABET) + 1)
     context = _volume(m, 1, 1)
     for quality in samples.qualities(m)[::2]:
