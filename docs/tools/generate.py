@@ -19,6 +19,7 @@ import griffe
 from pycodec.cli import LazyCommand, cli
 from pycodec.registry import resolve
 from pycodec.runtime import BUILT_IN, components
+from pycodec.testing import checks
 from pycodec.training.recipe import Recipe, Stage
 from pycodec.types import KINDS
 
@@ -118,6 +119,19 @@ def takes(factory: Callable[..., Any]) -> str:
     )
 
 
+def kit(kind: str = "") -> str:
+    """The conformance checks of a kind; without one, those that concern several, with the kinds."""
+    if kind:
+        rows = [(f"`{c.name}`", c.summary) for c in checks(kind) if not c.common]
+        return table(("check", "what it requires"), rows)
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for c in checks():
+        if c.common:
+            kinds.setdefault((c.name, c.summary), []).append(c.kind)
+    rows = [(f"`{n}`", s, "all" if len(k) == len(KINDS) else ", ".join(k)) for (n, s), k in kinds.items()]
+    return table(("check", "what it requires", "kinds"), rows)
+
+
 def include(argument: str) -> str:
     """``FILE`` or ``FILE#Heading``: a file of the repository, or one section of it, without its heading."""
     name, _, heading = argument.partition("#")
@@ -149,5 +163,6 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "commands": commands,
     "recipe": recipe,
     "built_in": built_in,
+    "kit": kit,
     "include": include,
 }

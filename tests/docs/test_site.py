@@ -88,6 +88,7 @@ MODULES = [
     "pycodec.ops.device_rans",
     "pycodec.ops.quantized",
     "pycodec.profiling",
+    "pycodec.testing",
     "pycodec.training.task",
     "pycodec.types",
     "pycodec.weights",
