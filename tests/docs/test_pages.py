@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -25,13 +26,31 @@ else:
 each_page = pytest.mark.parametrize("page", PAGES, ids=identifier)
 
 
+@pytest.fixture(scope="session")
+def files_of_the_guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the Python files that the pages on plugins show."""
+    folder = tmp_path_factory.mktemp("guide")
+    for page in (DOCS / "guide").glob("*.md"):
+        for block in blocks(page, "python"):
+            if block.title:
+                (folder / block.title).parent.mkdir(exist_ok=True)
+                (folder / block.title).write_text(block.code)
+    return folder
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if p != TUTORIAL and blocks(p, "python")], ids=identifier)
-def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_runs(
+    page: Path, files_of_the_guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The blocks of a page go on from one another."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(files_of_the_guide)
     namespace: dict[str, object] = {"__name__": "page"}
     for block in blocks(page, "python"):
-        exec(compile(block.code, identifier(page), "exec"), namespace)
+        if block.title:
+            importlib.import_module(block.title.removesuffix(".py").replace("/", "."))
+        else:
+            exec(compile(block.code, identifier(page), "exec"), namespace)
 
 
 @each_page
@@ -46,10 +65,13 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
     """The words behind ``pycodec`` wherever a page calls it."""
     lines = [line for block in blocks(page, "sh") for line in block.code.replace("\\\n", " ").splitlines()]
     for text in [*lines, *(span for span in code_spans(page) if span.startswith("pycodec "))]:
-        for call in re.split(r"&&|\|\|?|;", re.sub(r"(^|\s)#.*", "", text)):
-            words = shlex.split(call)
-            if words[:1] == ["pycodec"]:
-                yield words[1:]
+        lexer = shlex.shlex(text, posix=True, punctuation_chars=True)  # drops comments
+        lexer.whitespace_split = True
+        words = list(lexer)
+        ends = [i for i, word in enumerate(words) if set(word) <= set("&|;<>()")] + [len(words)]
+        for start, end in zip([-1, *ends], ends, strict=False):
+            if words[start + 1 : start + 2] == ["pycodec"] and end > start + 2:
+                yield words[start + 2 : end]
 
 
 def unknown_words(words: list[str]) -> list[str]:
