@@ -16,6 +16,7 @@ from typing import Any
 import click
 import griffe
 
+from pycodec import types
 from pycodec.cli import LazyCommand, cli
 from pycodec.registry import resolve
 from pycodec.runtime import BUILT_IN, components
@@ -119,6 +120,12 @@ def takes(factory: Callable[..., Any]) -> str:
     )
 
 
+def optional(contract: str) -> str:
+    """Protocols that a component may keep besides its contract: what they are is in their names."""
+    names = [name for name in vars(types) if name.endswith(contract) and name != contract]
+    return "\n\n".join(f"::: pycodec.types.{name}" for name in names)
+
+
 def kit(kind: str = "") -> str:
     """The conformance checks of a kind; without one, those that concern several, with the kinds."""
     if kind:
@@ -163,6 +170,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "commands": commands,
     "recipe": recipe,
     "built_in": built_in,
+    "optional": optional,
     "kit": kit,
     "include": include,
 }
