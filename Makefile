@@ -3,7 +3,7 @@ PYTHON ?= python3
 SOURCES := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 DATA ?= ../shared/data
 
-.PHONY: help build test sanitize lint format bench ptxas gpu
+.PHONY: help build test sanitize docs lint format bench ptxas gpu
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,10 @@ test: ## the test suite
 
 sanitize: ## the native core under sanitizers: SAN=address (and undefined behaviour) or SAN=thread
 	tests/sanitize.sh
+
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: ## the documentation as site/index.html; a page that is wrong fails
+	$(PYTHON) -m mkdocs build --strict
 
 lint: ## format, lint and types, as CI checks them
 	ruff check .

@@ -47,7 +47,9 @@ class Codec:
 
     Args:
         name: as the codec is registered; stored in its files.
-        transform, quantizer, entropy_model: see `pycodec.types`.
+        transform: image to latent and back, see `pycodec.types.Transform`.
+        quantizer: latent to symbols and back, see `pycodec.types.Quantizer`.
+        entropy_model: symbols to bytes and back, see `pycodec.types.EntropyModel`.
         qualities: lowest and highest quality, up to 15.9.
         default_quality: of `compress`.
         fingerprint: sha256 over configuration and weights, see `pycodec.weights.fingerprint`.

@@ -239,6 +239,7 @@ class Metric(Protocol):
     """Quality of images or of their distribution, accumulated over a data set."""
 
     higher_is_better: bool
+    """Whether a larger value means better images."""
     data_range: float
     """Largest minus smallest value of the images it takes, 255 for 8 bit."""
 

@@ -47,7 +47,7 @@ class Tables:
 
     Raises:
         InvalidInput: naming the table that breaks a rule, such as frequencies that do not sum to
-        ``2^precision``.
+            ``2^precision``.
     """
 
     def __init__(
@@ -127,14 +127,14 @@ class Tables:
 
         Args:
             pmfs: one row of L probabilities a table, float, converted to float32 first; or one row for a
-            single table.
+                single table.
             precision: 8..14 bits.
             offsets: the symbol of the first class, of all tables or one each.
             escape: the last class of every table is the escape.
 
         Raises:
             InvalidInput: a probability is NaN, negative or above 1, a row sums to more than 1, or has too
-            many classes.
+                many classes.
         """
         _check_precision(precision)
         freqs = []

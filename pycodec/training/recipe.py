@@ -52,7 +52,10 @@ class Recipe:
         precision: Lightning Fabric precision, e.g. "bf16-mixed" or "32-true".
         clip_norm: largest gradient norm of one optimiser's parameters.
         ema: decay of the weight average that is validated and exported.
-        scale: range of the random down-scaling of training images, and ``native``, the share left unscaled.
+        scale: range of the random down-scaling of training images.
+        native: share of the crops that are not scaled.
+        validate_every: steps between two looks at the images held out.
+        checkpoint_every: steps between two checkpoints.
     """
 
     codec: str
