@@ -23,7 +23,7 @@ python3 setup.py -q build_ext --inplace
 
 # The first finding ends the process, by a signal: then Python says which test it was. Python itself leaks.
 export ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=abort_on_error=1:halt_on_error=1:ignore_noninstrumented_modules=1
+export TSAN_OPTIONS=abort_on_error=1:halt_on_error=1:ignore_noninstrumented_modules=1:die_after_fork=0
 # TSan wants addresses that are not scattered widely. Some containers forbid to ask for that.
 run=(env)
 if setarch -R true 2>/dev/null; then run=(setarch -R); fi

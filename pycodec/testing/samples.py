@@ -38,7 +38,7 @@ def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
 def qualities(component: Any) -> list[float]:
     """Lowest, some between and highest quality of a component: its ``qualities``, or 1 to 8."""
     low, high = getattr(component, "qualities", QUALITIES)
-    return sorted({float(low), round(16 * (0.7 * low + 0.3 * high)) / 16, float(high)})
+    return sorted([float(low), round(16 * (0.7 * low + 0.3 * high)) / 16, float(high)])
 
 
 def quality_steps(component: Any) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+PYCODEC_API = 1  # version of the plugin interface this is written for
 HERE = "pycodec_compressai"
 
 

@@ -26,7 +26,7 @@ VALIDATED = (1.0, 4.0, 8.0)
 
 def parts(config: Mapping[str, Any]) -> dict[str, nn.Module]:
     """Untrained transform and prior, by the prefix of their tensors in a weights file."""
-    transform = GDNTransform(qualities=QUALITIES, **config)
+    transform = GDNTransform(**{"qualities": QUALITIES, **config})
     return {"transform": transform, "prior": FactorizedPrior(transform.channels, QUALITIES)}
 
 
@@ -67,9 +67,9 @@ class Task(nn.Module):
 
     def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float]):
         super().__init__()
-        self.config = dict(config)
         self.modules_by_prefix = parts(config)
         self.transform, self.prior = self.modules_by_prefix.values()
+        self.config = self.transform.config()  # with every default spelt out
         self.quantizer = pycodec.create("quantizer", "integer_rounding")
         self.log_lambdas = torch.tensor(lambdas).log()
 

@@ -43,7 +43,7 @@ class FactorizedPrior(nn.Module):
         self.qualities = 1.0, float(qualities)
         self.tables: Tables | None = None
         sizes = list(pairwise(FILTERS))
-        # Slopes such that each layer keeps its input's size, which softplus makes positive later.
+        # Softplus makes slopes positive; at first all layers together have slope 1.
         self.slopes = nn.ParameterList(
             torch.full((channels, b, a), math.log(math.expm1(1 / b))) for a, b in sizes
         )
