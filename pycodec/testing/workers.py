@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import pickle
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +17,7 @@ import torch
 from pycodec.testing.checks import CheckFailure
 
 _pool: ProcessPoolExecutor | None = None
+_path: list[str] = []
 
 
 def answers(kind: str, make: Callable[[], Any], state: Mapping[str, torch.Tensor] | None) -> dict[str, Any]:
@@ -49,9 +51,14 @@ def answers(kind: str, make: Callable[[], Any], state: Mapping[str, torch.Tensor
 
 
 def _process() -> ProcessPoolExecutor:
-    """The other process; importing torch takes it a while, so it is kept."""
-    global _pool
+    """The other process; importing torch takes it a while, so it is kept for as long as it finds modules where
+    this one does.
+    """
+    global _pool, _path
+    if _path != sys.path:
+        stop()
     if _pool is None:
+        _path = list(sys.path)
         _pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
         atexit.register(stop)
     return _pool
