@@ -51,7 +51,7 @@ def answers(kind: str, make: Callable[[], Any], state: Mapping[str, torch.Tensor
 
 
 def _process() -> ProcessPoolExecutor:
-    """The other process; importing torch takes it a while, so it is kept for as long as it finds modules where
+    """The other process; importing torch takes it a while, so it is kept while it finds modules where
     this one does.
     """
     global _pool, _path
