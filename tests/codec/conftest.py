@@ -12,10 +12,12 @@ import pytest
 import toy_codec
 
 import pycodec
+import pycodec_plugins
 from pycodec import runtime
 from pycodec.errors import MissingWeights, UnknownComponent
 
 HERE = Path(__file__).resolve().parent
+PACKAGES = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
 
 
 @pytest.fixture
@@ -69,5 +71,5 @@ def installed(tmp_path_factory):
     meta.mkdir()
     meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 0.1\n")
     meta.joinpath("entry_points.txt").write_text("[pycodec]\ntoy = toy_codec\n")
-    path = [str(site), str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    path = [str(site), str(HERE), *PACKAGES, os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "PYCODEC_DISABLE_PLUGINS": "cpm"}

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import pycodec
+import pycodec_plugins
 from pycodec import runtime
 from pycodec.testing import workers
 
 HERE = Path(__file__).resolve().parent
+PACKAGES = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
 
 
 @pytest.fixture(scope="session")
@@ -38,5 +41,5 @@ def toys(site):
 @pytest.fixture
 def installed(site):
     """Environment of a process in which they are."""
-    path = [str(site), str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    path = [str(site), str(HERE), *PACKAGES, os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}

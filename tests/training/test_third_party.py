@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pycodec
+import pycodec_plugins
 from pycodec import weights
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
 
 RECIPE = """
 codec = "brick"
@@ -55,7 +58,7 @@ def pycodec(tmp_path_factory):
     meta.mkdir()
     meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: brick\nVersion: 0.1\n")
     meta.joinpath("entry_points.txt").write_text("[pycodec]\nbrick = brick_codec\n")
-    path = [str(site), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    path = [str(site), *PACKAGES, os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
