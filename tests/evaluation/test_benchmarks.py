@@ -187,10 +187,32 @@ def test_timed_results_say_what_happened(quick: Path, name: str) -> None:
         assert next(row["ratio"] for row in rows if row["case"] == case) == 1
     assert document["goals"]
     for goal in document["goals"]:
-        assert goal["verdict"] in ("met", "missed", "peer not installed")
+        if goal["verdict"] == "not measured":  # a machine that never had a second core to give
+            assert goal["field"] == "speedup" and (goal["at_best"] is None or goal["at_best"] < 1.8)
+        else:
+            assert goal["verdict"] in ("met", "missed", "peer not installed")
         assert (goal["case"], goal["subject"]) in named  # a goal of a row that no longer exists never fails
         if goal["verdict"] != "peer not installed":
             assert goal["field"] or (goal["case"], goal["against"]) in named
+
+
+def test_a_second_thread_counts_where_there_is_a_second_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    second_thread, timing = module("second_thread", monkeypatch), module("timing", monkeypatch)
+    one, two = [8.0, 8.0, 8.0, 8.0], [4.0, 8.0, 5.0, 7.0]
+    alone, together = [1.0] * 4, [1.0, 2.0, 1.05, 1.9]  # for twice the work: gains of 2, 1, 1.9 and 1.05
+    monkeypatch.setattr(second_thread.machine, "multiply_adds", lambda kind: (lambda: None, 1))
+    monkeypatch.setattr(
+        second_thread, "rounds", lambda calls, effort: [one, two, alone, together, one][: len(calls)]
+    )
+    names = ("pycodec", "pycodec, 2 threads", "peer")
+    subjects = [timing.Subject(name, lambda: None, 1) for name in names]
+    rows = second_thread.measure_beside("case", "unit", subjects, timing.QUICK)
+    assert [row["subject"] for row in rows] == list(names)
+    assert rows[1]["speedup"] == pytest.approx((8 / 4 + 8 / 5) / 2) and rows[1]["counted_rounds"] == 2
+    assert rows[1]["at_best"] == pytest.approx((2 + 2 / 1.05) / 2)
+    together[:] = [2.0] * 4
+    rows = second_thread.measure_beside("case", "unit", subjects, timing.QUICK)
+    assert "speedup" not in rows[1] and rows[1]["at_best"] == 1
 
 
 def test_two_results_side_by_side(quick: Path, tmp_path: Path) -> None:
