@@ -40,6 +40,7 @@ def test_the_first_failure_is_one_sentence_that_names_the_check(toys):
 def test_a_configuration_reaches_the_factory(toys):
     testing.check_quantizer("toy", limit=3)
     testing.check_quantizer(TOYS["quantizer"], limit=3)
+    testing.check_quantizer(TOYS["quantizer"], limit=0)  # all symbols are 0, and the gradient goes through
     with pytest.raises(CheckFailure, match=r"no option 'limits'; did you mean 'limit'"):
         testing.check_quantizer("toy", limits=3)
     with pytest.raises(InvalidInput, match="made already"):
