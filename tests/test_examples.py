@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
-import site
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from interpreters import INSTALL, Run, own_environment, runner
 from PIL import Image
-
-import pycodec
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
-Run = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +26,8 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, projects: Path) -> Run:
     """Runs Python in an environment of everything that is installed here and the examples."""
-    environment = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    (packages,) = environment.glob("lib/python*/site-packages")
-    # What this interpreter sees, be it itself in a virtual environment.
-    here = "".join(f"import site; site.addsitedir({folder!r})\n" for folder in site.getsitepackages())
-    (packages / "outer.pth").write_text(here)
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("PYCODEC_")}
-    path = [str(Path(pycodec.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = {**clean, "PYTHONPATH": os.pathsep.join(path)}
-
-    def run(*arguments: str | Path, cwd: Path = environment) -> str:
-        command = [environment / "bin" / "python", *arguments]
-        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index", "--no-deps"]
-    run(*pip, "--no-build-isolation", *sorted(file.parent for file in projects.glob("*/pyproject.toml")))
+    run = runner(own_environment(tmp_path_factory.mktemp("venv")))
+    run(*INSTALL, *sorted(file.parent for file in projects.glob("*/pyproject.toml")))
     return run
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_codec
+from interpreters import add_distribution, python_path
 
 import pycodec
-import pycodec_plugins
 from pycodec import runtime
 from pycodec.errors import MissingWeights, UnknownComponent
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
 
 
 @pytest.fixture
@@ -67,9 +66,5 @@ def photo():
 def installed(tmp_path_factory):
     """Environment of a process in which the toy codec is installed and the built-in codecs are off."""
     site = tmp_path_factory.mktemp("site")
-    meta = site / "toy-0.1.dist-info"
-    meta.mkdir()
-    meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 0.1\n")
-    meta.joinpath("entry_points.txt").write_text("[pycodec]\ntoy = toy_codec\n")
-    path = [str(site), str(HERE), *PACKAGES, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "PYCODEC_DISABLE_PLUGINS": "cpm"}
+    add_distribution(site, "toy", toy="toy_codec")
+    return {**os.environ, "PYTHONPATH": python_path(site, HERE), "PYCODEC_DISABLE_PLUGINS": "cpm"}

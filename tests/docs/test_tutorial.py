@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from interpreters import clean_variables, own_environment
 from pages import TUTORIAL, blocks
 from PIL import Image
-
-import pycodec
 
 
 def program(page: Path) -> str:
@@ -57,12 +54,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     The reader has a virtual environment of their own, so that nothing is installed into this one; no network.
     """
     home = tmp_path_factory.mktemp("reader")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home / "venv")], check=True)
-    (site,) = (home / "venv" / "lib").glob("python*/site-packages")
-    parents = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (site / "installed-here.pth").write_text(
-        "\n".join(f"import site; site.addsitedir({p!r})" for p in parents)
-    )
+    python = own_environment(home / "venv")
     commands = home / "bin"
     commands.mkdir()
     for name, arguments in {
@@ -71,13 +63,11 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "pytest": "-m pytest",
         "pycodec": "-m pycodec",
     }.items():
-        (commands / name).write_text(f'#!/bin/sh\nexec "{home}/venv/bin/python" {arguments} "$@"\n')
+        (commands / name).write_text(f'#!/bin/sh\nexec "{python}" {arguments} "$@"\n')
         (commands / name).chmod(0o755)
-    inherited = [str(Path(pycodec.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYCODEC_")},
+        **clean_variables(),
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(inherited),
         "HOME": str(home),
         "XDG_DATA_HOME": str(home / "data"),
         "MPLBACKEND": "svg",

@@ -14,10 +14,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from interpreters import python_path
 from PIL import Image
 
-import pycodec
-import pycodec_plugins
 from pycodec import bitstream
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,14 +25,13 @@ TIMED = ("range_coder", "context_decode", "masked_conv3d", "codec")
 
 
 def run(module: str, *arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    here = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")])},
+        env={**os.environ, "PYTHONPATH": python_path()},
     )
     assert done.returncode == status, done.stderr
     return done

@@ -6,23 +6,16 @@ All seven are installed into one environment, as ``pip install -e`` does it.
 from __future__ import annotations
 
 import json
-import os
 import re
-import site
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from interpreters import INSTALL, Run, own_environment, runner
 from PIL import Image
 
-import pycodec
 from pycodec import new_plugin
 from pycodec.types import KINDS
-
-Run = Callable[..., str]
 
 
 def name_of(kind: str) -> str:
@@ -39,26 +32,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path]) -> Run:
     """Runs Python in an environment with all of them and everything that is installed here; gives its output."""
-    environment = tmp_path_factory.mktemp("venv")
-    venv = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
-    assert subprocess.run(venv).returncode == 0
-    (packages,) = environment.glob("lib/python*/site-packages")
-    # What this interpreter has, be it itself in a virtual environment; with the .pth files in there.
-    here = "".join(f"import site; site.addsitedir({folder!r})\n" for folder in site.getsitepackages())
-    (packages / "outer.pth").write_text(here)
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("PYCODEC_")}
-    path = [str(Path(pycodec.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = {**clean, "PYTHONPATH": os.pathsep.join(path)}
-
-    def run(*arguments: str | Path, cwd: Path = environment) -> str:
-        command = [str(environment / "bin" / "python"), *map(str, arguments)]
-        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index", "--no-deps"]
-    editable = [word for folder in folders.values() for word in ("-e", str(folder))]
-    run(*pip, "--no-build-isolation", *editable)
+    run = runner(own_environment(tmp_path_factory.mktemp("venv")))
+    run(*INSTALL, *(word for folder in folders.values() for word in ("-e", folder)))
     return run
 
 

@@ -6,24 +6,19 @@ import os
 from pathlib import Path
 
 import pytest
+from interpreters import add_distribution, python_path
 
-import pycodec
-import pycodec_plugins
 from pycodec import runtime
 from pycodec.testing import workers
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """A folder in which the toys are an installed distribution, toy-box."""
     site = tmp_path_factory.mktemp("site")
-    meta = site / "toy_box-0.1.dist-info"
-    meta.mkdir()
-    meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: toy-box\nVersion: 0.1\n")
-    meta.joinpath("entry_points.txt").write_text("[pycodec]\ntoys = toy_plugin\n")
+    add_distribution(site, "toy-box", toys="toy_plugin")
     return site
 
 
@@ -41,5 +36,4 @@ def toys(site):
 @pytest.fixture
 def installed(site):
     """Environment of a process in which they are."""
-    path = [str(site), str(HERE), *PACKAGES, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    return {**os.environ, "PYTHONPATH": python_path(site, HERE)}

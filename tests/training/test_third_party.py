@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from interpreters import add_distribution, python_path
 from PIL import Image
 
-import pycodec
-import pycodec_plugins
 from pycodec import weights
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = [str(Path(package.__path__[0]).parent) for package in (pycodec, pycodec_plugins)]
 
 RECIPE = """
 codec = "brick"
@@ -54,14 +52,10 @@ def pycodec(tmp_path_factory):
         shutil.copy(ROOT / "tests" / "codec" / f"{module}.py", site)
     (site / "recipes").mkdir()
     (site / "recipes" / "wall.toml").write_text(RECIPE)
-    meta = site / "brick-0.1.dist-info"
-    meta.mkdir()
-    meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: brick\nVersion: 0.1\n")
-    meta.joinpath("entry_points.txt").write_text("[pycodec]\nbrick = brick_codec\n")
-    path = [str(site), *PACKAGES, os.environ.get("PYTHONPATH", "")]
+    add_distribution(site, "brick", brick="brick_codec")
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONPATH": python_path(site),
         "PYCODEC_DISABLE_PLUGINS": "cpm,composed",
         "XDG_DATA_HOME": str(site),
     }
