@@ -11,7 +11,7 @@ What a component may have besides, and the conformance kit then makes use of:
 
 * ``qualities``, lowest and highest quality of a transform or entropy model; by default 1 to 8.
 * ``reference()`` of an entropy model, its twin in plain numpy with the same ``encode`` and ``decode``.
-* what `DeclaredEntropyModel` and `ExportableEntropyModel` list.
+* what `DeclaredEntropyModel`, `FreezableEntropyModel`, `DeclaredCodec` and `DeclaredMetric` list.
 """
 
 from __future__ import annotations
@@ -235,6 +235,26 @@ class Codec(Protocol):
         ...
 
 
+class DeclaredCodec(Protocol):
+    """What a codec may say of itself to whoever measures it or writes its files; each of these on its own."""
+
+    label: str
+    """Its name in tables and figures, "JPEG 2000"; without it, the name it is registered by."""
+    description: str
+    """Its options as a reader of a table needs them, "4:4:4, optimised"."""
+    settings: tuple[float, ...]
+    """Values of ``quality`` that draw its curve, rising in rate; without it, every whole quality between
+    those of ``qualities``."""
+    suffix: str
+    """Of its files, ".jpg"; without it they are .pci files."""
+    media_type: str
+    """Of its files, "image/jpeg", if web browsers show them."""
+
+    def version(self) -> str:
+        """Of the library or program that codes, "3.1.2"; without it, the fingerprint stands for it."""
+        ...
+
+
 class Metric(Protocol):
     """Quality of images or of their distribution, accumulated over a data set."""
 
@@ -260,6 +280,17 @@ class Metric(Protocol):
     def config(self) -> Config:
         """JSON keyword arguments of the factory."""
         ...
+
+
+class DeclaredMetric(Protocol):
+    """What a metric may say of itself to whoever reports it; each of these on its own."""
+
+    label: str
+    """Its name in tables and figures, "MS-SSIM"; without it, the name it is registered by."""
+    unit: str
+    """Of its values, "dB"; without it, a bare number."""
+    of_set: bool
+    """Its value belongs to a set of images (FID), not to each of them."""
 
 
 KINDS: Mapping[str, type] = {
