@@ -8,6 +8,7 @@ Workloads, from arrays to bytes to arrays with every conversion an API forces, s
   W3   float32 probabilities (N, 6), softmax of N(0, 1.7^2) logits; turning them into integer tables is timed
   W1 12 bits   W1 with tables of 12 bits
   W3 in cache  the first 65,536 of W3, which stay in the cache
+  W3 16 MB     the first 650,000 of W3: more than one thread's cache, less than memory
   W2 calls of 1, 256   W2 by a step decoder, so many symbols a call; the unit is a call
 
 With --device cuda: W1, W2, W2u and W3 by the device's coder, symbols, indexes and probabilities being there,
@@ -38,6 +39,7 @@ from .timing import Effort, Row, Subject, measure
 from .workloads import HALF_WIDTH, SCALES, Workload
 
 IN_CACHE = 1 << 16  # rows of W3: 1.5 MiB of probabilities, and a stream long enough for 32 lanes
+SIXTEEN_MB = 650_000  # rows of W3
 QUICK_SYMBOLS = 1 << 13
 CHECK, READING = "CRC-32 of the stream", "reading the arrays"
 TWO_THREADS, SCALAR = second_thread.SUBJECT, "pycodec, scalar"
@@ -76,7 +78,7 @@ GOALS = (
     Goal("W2 decode", subject=CHECK, field="share_percent", at_most=2, unit="%"),
     *(
         Goal(f"{w} {way}", subject=TWO_THREADS, field="speedup", at_least=1.8)
-        for w in ("W1", "W2", "W2u", "W3")
+        for w in ("W1", "W2", "W2u", "W3", "W3 16 MB")
         for way in ("encode", "decode")
     ),
 )
@@ -288,6 +290,7 @@ def cases(arguments: argparse.Namespace, names: list[str]) -> Iterator[list[Row]
     w3 = workloads.rows(count, rng())
     yield bulk(w3, 14, names, effort)
     yield bulk(w3.first(IN_CACHE, "W3 in cache"), 14, names, effort)
+    yield bulk(w3.first(SIXTEEN_MB, "W3 16 MB"), 14, names, effort)
     for size in (1, 256):
         yield steps(w2.first(1024 * size), size, names, effort)
 
