@@ -7,18 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-BLOCK = 8
-
 # ITU-R BT.601 full range, as in JFIF.
 RGB_TO_YCBCR = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 
 
-def zigzag(block: int = BLOCK) -> list[int]:
+def zigzag(block: int) -> list[int]:
     """Indices of a ``block`` x ``block`` coefficient array from low to high frequency, by diagonals."""
     return sorted(range(block * block), key=lambda i: (i // block + i % block, i // block))
 
 
-def dct_basis(block: int = BLOCK) -> Tensor:
+def dct_basis(block: int) -> Tensor:
     """Orthonormal 2D DCT-II basis, [block * block, block, block], row-major in (vertical, horizontal)
     frequency.
     """
@@ -28,18 +26,19 @@ def dct_basis(block: int = BLOCK) -> Tensor:
     return torch.einsum("ui,vj->uvij", rows, rows).reshape(-1, block, block).float()
 
 
-def dct_kernels(luma: int, chroma: int) -> tuple[Tensor, Tensor]:
+def dct_kernels(luma: int, chroma: int, block: int) -> tuple[Tensor, Tensor]:
     """Analysis and synthesis kernels of the YCbCr block DCT.
 
     Args:
         luma: coefficients kept of Y, in zigzag order.
         chroma: coefficients kept of each of Cb and Cr.
+        block: side of a block, in pixels.
 
     Returns:
-        ``(analysis, synthesis)``, each [luma + 2 * chroma, 3, 8, 8] float32: weights for a convolution and a
-        transposed convolution of stride 8. Planes are Y, then Cb, then Cr.
+        ``(analysis, synthesis)``, each [luma + 2 * chroma, 3, block, block] float32: weights for a
+        convolution and a transposed convolution whose stride is the block. Planes are Y, then Cb, then Cr.
     """
-    basis, order = dct_basis(), zigzag()
+    basis, order = dct_basis(block), zigzag(block)
     ycbcr_to_rgb = torch.linalg.inv(RGB_TO_YCBCR)
     planes = [(c, order[i]) for c, n in ((0, luma), (1, chroma), (2, chroma)) for i in range(n)]
     analysis = torch.stack([RGB_TO_YCBCR[c][:, None, None] * basis[f] for c, f in planes])

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from pycodec.ops.quantized import CODE_LIMIT, NARROW_LIMIT, code_scale, integer_weight
 
-from .dct import BLOCK
 from .quantized_dct import (
     COEFFICIENT_LIMIT,
     DECODER_HIDDEN_LIMIT,
@@ -21,7 +20,7 @@ from .quantized_dct import (
     QUALITY_STEPS,
     Arrays,
 )
-from .residual_dct import COEFFICIENT_UNIT, FINE_DEPTH, PIXEL_UNIT, RESIDUAL_UNIT, PartialBlock, ResidualDCT
+from .residual_dct import COEFFICIENT_UNIT, PIXEL_UNIT, RESIDUAL_UNIT, PartialBlock, ResidualDCT
 
 # Codes reach beyond the largest input that calibration saw: clamping one costs more than coarser codes do.
 MARGIN, HIDDEN_MARGIN = 1.5, 1.3
@@ -90,34 +89,35 @@ def quantize(transform: ResidualDCT, ranges: Arrays, quality_steps: range) -> Ar
     def scale_of(path: str) -> np.ndarray:
         return code_scale(MARGIN * ranges[path])
 
+    block, half, fine_depth = transform.stride, transform.stride // 2, transform.fine_depth
     pixels = np.ones(3, np.float32)
     kernel = _rows(transform.analysis_dct)
-    add("dct", _conv(_patches(kernel), None, np.tile(pixels, BLOCK**2), limit=PIXEL_LIMIT))
+    add("dct", _conv(_patches(kernel), None, np.tile(pixels, block**2), limit=PIXEL_LIMIT))
 
     encoder, last = transform.encoder, len(transform.encoder) - 1
-    first, down = encoder[1], encoder[2 + FINE_DEPTH]
-    weight = _rows(_channels_innermost(first.weight, 1, 4)) / PIXEL_UNIT
-    add("encoder.first", _conv(weight, first.bias, np.tile(pixels, 16), limit=PIXEL_LIMIT))
-    add_blocks("encoder.fine", 2, FINE_DEPTH)
-    scale = np.tile(scale_of(f"encoder.{2 + FINE_DEPTH}"), 4)
+    first, down = encoder[1], encoder[2 + fine_depth]
+    weight = _rows(_channels_innermost(first.weight, 1, half)) / PIXEL_UNIT
+    add("encoder.first", _conv(weight, first.bias, np.tile(pixels, half**2), limit=PIXEL_LIMIT))
+    add_blocks("encoder.fine", 2, fine_depth)
+    scale = np.tile(scale_of(f"encoder.{2 + fine_depth}"), 4)
     add("encoder.down", _conv(_patches(_rows(down.weight)), down.bias, scale))
-    add_blocks("encoder.coarse", 3 + FINE_DEPTH, last - 3 - FINE_DEPTH)
+    add_blocks("encoder.coarse", 3 + fine_depth, last - 3 - fine_depth)
     weight, bias = _rows(encoder[last].weight), encoder[last].bias
     add("encoder.last", _conv(weight, bias, scale_of(f"encoder.{last}"), gain=RESIDUAL_UNIT))
 
     decoder, last = transform.decoder, len(transform.decoder) - 2
-    coarse = last - 3 - FINE_DEPTH
+    coarse = last - 3 - fine_depth
     up = decoder[coarse + 1]
     weight = _rows(decoder[0].weight) / COEFFICIENT_UNIT
     add("decoder.first", _conv(weight, decoder[0].bias, scale_of("decoder.0") / COEFFICIENT_UNIT))
     add_blocks("decoder.coarse", 1, coarse)
     weight, bias = (_channels_innermost(t, 0, 2) for t in (up.weight, up.bias))
     add("decoder.up", _conv(_rows(weight), bias, scale_of(f"decoder.{coarse + 1}")))
-    add_blocks("decoder.fine", coarse + 3, FINE_DEPTH)
-    weight, bias = (_channels_innermost(t, 0, 4) for t in (decoder[last].weight, decoder[last].bias))
+    add_blocks("decoder.fine", coarse + 3, fine_depth)
+    weight, bias = (_channels_innermost(t, 0, half) for t in (decoder[last].weight, decoder[last].bias))
     add("decoder.last", _conv(_rows(weight), bias, scale_of(f"decoder.{last}"), gain=RESIDUAL_UNIT))
 
-    kernel = transform.synthesis_dct.permute(2, 3, 1, 0).reshape(3 * BLOCK**2, 1, 1, -1).double().numpy()
+    kernel = transform.synthesis_dct.permute(2, 3, 1, 0).reshape(3 * block**2, 1, 1, -1).double().numpy()
     scale = np.full(kernel.shape[3], COEFFICIENT_SCALE, np.float32)
     add("inverse_dct", _conv(kernel, None, scale, limit=COEFFICIENT_LIMIT))
     return arrays

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,6 @@ from pycodec.ops.quantized import (
     QuantizedPartialBlock,
     Scratch,
 )
-
-from .dct import BLOCK
 
 QUALITY_STEPS = 16  # of one unit of quality
 PIXEL_LIMIT = 128  # pixels are integers already
@@ -40,23 +39,22 @@ class QuantizedResidualDCT:
         WeightsMismatch: an array is missing.
     """
 
-    stride = BLOCK
-
-    def __init__(self, arrays: Mapping[str, np.ndarray], config: Mapping[str, object]):
+    def __init__(self, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]):
         self._config = dict(config)
+        self.stride = block = self._config.get("block", 8)
         try:
             self._gain, self._step = arrays["gain"], arrays["step"]  # [quality steps, channels]
             conv, blocks = partial(_conv, arrays), partial(_blocks, arrays)
-            self._dct = conv("dct", limit=PIXEL_LIMIT, downsample=BLOCK)
-            self._encoder_first = conv("encoder.first", limit=PIXEL_LIMIT, downsample=4)
+            self._dct = conv("dct", limit=PIXEL_LIMIT, downsample=block)
+            self._encoder_first = conv("encoder.first", limit=PIXEL_LIMIT, downsample=block // 2)
             self._encoder_fine = blocks("encoder.fine", ENCODER_HIDDEN_LIMIT)
             self._encoder_coarse = blocks("encoder.coarse", ENCODER_HIDDEN_LIMIT)
             self._down, self._encoder_last = conv("encoder.down", downsample=2), conv("encoder.last")
-            self._inverse_dct = conv("inverse_dct", limit=COEFFICIENT_LIMIT, upsample=BLOCK)
+            self._inverse_dct = conv("inverse_dct", limit=COEFFICIENT_LIMIT, upsample=block)
             self._decoder_first, self._up = conv("decoder.first"), conv("decoder.up", upsample=2)
             self._decoder_coarse = blocks("decoder.coarse", DECODER_HIDDEN_LIMIT)
             self._decoder_fine = blocks("decoder.fine", DECODER_HIDDEN_LIMIT)
-            self._decoder_last = conv("decoder.last", upsample=4)
+            self._decoder_last = conv("decoder.last", upsample=block // 2)
         except KeyError as error:
             raise WeightsMismatch(f"the quantized transform lacks the array {error}") from error
         self._scratch = Scratch()

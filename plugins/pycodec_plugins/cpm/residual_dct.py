@@ -1,4 +1,4 @@
-"""The transform of ctx3d: a learnable 8x8 DCT plus a residual network, both ways."""
+"""A learnable block DCT plus a residual network, both ways: the transform of ctx3d and its relatives."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dct import BLOCK, dct_kernels
+from .dct import dct_kernels
 from .quality import QualityTable
 
 # What the networks see and give in units of: grey levels, all of them.
 PIXEL_UNIT, RESIDUAL_UNIT, COEFFICIENT_UNIT = 64.0, 32.0, 24.0
-FINE_DEPTH = 2  # blocks at stride 4
 
 
 class PartialBlock(nn.Module):
@@ -45,7 +44,7 @@ class Stack(nn.Sequential):
 
 
 class ResidualDCT(nn.Module):
-    """Analysis and synthesis transforms of stride 8 that start as the YCbCr block DCT.
+    """Analysis and synthesis transforms that start as the YCbCr block DCT.
 
         x --+-- learnable DCT --- x gain(q) --+-- y
             +-- residual network (last = 0) --+
@@ -60,11 +59,11 @@ class ResidualDCT(nn.Module):
         luma, chroma: coefficients kept of Y and of each of Cb, Cr; channels = luma + 2 * chroma.
         qualities: whole qualities with tables of their own.
         steps: initial quantisation step of the lowest and the highest quality, in 8-bit grey levels.
-        fine, coarse: widths at stride 4 and 8.
-        encoder_depth, decoder_depth: blocks at stride 8.
+        fine, coarse: widths at half the stride and at the stride.
+        encoder_depth, decoder_depth: blocks at the stride.
+        block: side of a DCT block, and the stride, in pixels.
+        fine_depth: blocks at half the stride, either way.
     """
-
-    stride = BLOCK
 
     def __init__(
         self,
@@ -76,8 +75,11 @@ class ResidualDCT(nn.Module):
         coarse: int = 160,
         encoder_depth: int = 5,
         decoder_depth: int = 6,
+        block: int = 8,
+        fine_depth: int = 2,
     ):
         super().__init__()
+        self.stride, half, self.fine_depth = block, block // 2, fine_depth
         self.channels = planes = luma + 2 * chroma
         self._config = {
             "luma": luma,
@@ -88,8 +90,10 @@ class ResidualDCT(nn.Module):
             "coarse": coarse,
             "encoder_depth": encoder_depth,
             "decoder_depth": decoder_depth,
+            "block": block,
+            "fine_depth": fine_depth,
         }
-        analysis, synthesis = dct_kernels(luma, chroma)
+        analysis, synthesis = dct_kernels(luma, chroma, block)
         self.analysis_dct, self.synthesis_dct = nn.Parameter(analysis), nn.Parameter(synthesis)
         ramp = torch.linspace(0, 1, qualities)[:, None]
         log_step = torch.lerp(torch.tensor(steps[0]).log(), torch.tensor(steps[1]).log(), ramp).repeat(
@@ -101,9 +105,9 @@ class ResidualDCT(nn.Module):
             return [PartialBlock(channels, qualities) for _ in range(count)]
 
         self.encoder = Stack(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, fine, 3, padding=1),
-            *blocks(fine, FINE_DEPTH),
+            nn.PixelUnshuffle(half),
+            nn.Conv2d(3 * half**2, fine, 3, padding=1),
+            *blocks(fine, fine_depth),
             nn.Conv2d(fine, coarse, 2, 2),
             *blocks(coarse, encoder_depth),
             nn.Conv2d(coarse, planes, 1),
@@ -113,9 +117,9 @@ class ResidualDCT(nn.Module):
             *blocks(coarse, decoder_depth),
             nn.Conv2d(coarse, fine * 4, 1),
             nn.PixelShuffle(2),
-            *blocks(fine, FINE_DEPTH),
-            nn.Conv2d(fine, 48, 3, padding=1),
-            nn.PixelShuffle(4),
+            *blocks(fine, fine_depth),
+            nn.Conv2d(fine, 3 * half**2, 3, padding=1),
+            nn.PixelShuffle(half),
         )
         for last in (self.encoder[-1], self.decoder[-2]):
             nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
@@ -128,20 +132,20 @@ class ResidualDCT(nn.Module):
         """Latents of images.
 
         Args:
-            x: [N, 3, H, W] float, RGB in -128..127, H and W multiples of 8.
+            x: [N, 3, H, W] float, RGB in -128..127, H and W multiples of the stride.
             quality: [N] in 1..qualities.
 
         Returns:
-            [N, channels, H / 8, W / 8] in quantisation steps, not rounded.
+            [N, channels, H / stride, W / stride] in quantisation steps, not rounded.
         """
         gain = self.log_gain(quality).exp()[:, :, None, None]
         residual = self.encoder(x / PIXEL_UNIT, quality).float() * RESIDUAL_UNIT
         with torch.autocast(x.device.type, enabled=False):
-            return (F.conv2d(x.float(), self.analysis_dct, stride=BLOCK) + residual) * gain
+            return (F.conv2d(x.float(), self.analysis_dct, stride=self.stride) + residual) * gain
 
     def synthesis(self, y: Tensor, quality: Tensor) -> Tensor:
-        """Images [N, 3, 8 H, 8 W], not clipped, of latents ``y`` [N, channels, H, W] in steps."""
+        """Images [N, 3, stride H, stride W], not clipped, of latents ``y`` [N, channels, H, W] in steps."""
         with torch.autocast(y.device.type, enabled=False):
             coefficients = y.float() * self.log_step(quality).exp()[:, :, None, None]
-            base = F.conv_transpose2d(coefficients, self.synthesis_dct, stride=BLOCK)
+            base = F.conv_transpose2d(coefficients, self.synthesis_dct, stride=self.stride)
         return base + self.decoder(coefficients / COEFFICIENT_UNIT, quality).float() * RESIDUAL_UNIT

@@ -1,0 +1,90 @@
+"""The networks between a latent and its hyper-latent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pycodec import create
+
+from .latent import RATIO, fold, packed_channels, split
+
+HYPER_LIMIT = 127  # of hyper-latents as the synthesis networks see them: they fit a byte
+
+
+class HyperAnalysis(nn.Sequential):
+    """Hyper-latent of a latent: [N, channels, 4 h, 4 w] to [N, hyper_channels, h, w] (HiFiC's layout)."""
+
+    def __init__(self, channels: int, hyper_channels: int, width: int):
+        super().__init__(
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(width, hyper_channels, 5, stride=2, padding=2),
+        )
+
+    def forward(self, y: Tensor) -> Tensor:
+        # Magnitudes span three orders between the lowest and the highest quality.
+        with torch.autocast(y.device.type, enabled=False):
+            result: Tensor = super().forward(torch.asinh(y.float()))
+        return result
+
+
+class HyperSynthesis(nn.Sequential):
+    """What a rounded hyper-latent says of each latent, its mean or its scale: [N, hyper_channels, h, w] to
+    [N, channels, 4 h, 4 w].
+
+    Two of them, apart, make a mean-scale hyperprior, as in MS-ILLM.
+
+    Args:
+        hyper_channels, channels, width: of the input, the output, and between.
+        deconvolution: enlarge by 5 x 5 transposed convolutions, as HiFiC does; else by 3 x 3 convolutions
+            and pixel shuffling, at less than half the cost.
+    """
+
+    def __init__(self, hyper_channels: int, channels: int, width: int, deconvolution: bool = False):
+        def enlarged(inputs: int) -> list[nn.Module]:
+            if deconvolution:
+                return [nn.ConvTranspose2d(inputs, width, 5, 2, 2, output_padding=1), nn.ReLU()]
+            return [nn.Conv2d(inputs, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.ReLU()]
+
+        super().__init__(
+            *enlarged(hyper_channels), *enlarged(width), nn.Conv2d(width, channels, 3, padding=1)
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):  # a mean needs all its digits
+            result: Tensor = super().forward(z.float().clamp(-HYPER_LIMIT, HYPER_LIMIT))
+        return result
+
+
+class HyperTransform(nn.Module):
+    """A transform whose latent also holds the hyper-latent, see `latent`.
+
+    Args:
+        transform: the image's transform, or its registered ``{"name": ..., "config": {...}}``.
+        hyper_channels, width: of the hyper-analysis.
+    """
+
+    def __init__(self, transform: Any, hyper_channels: int = 64, width: int = 128):
+        super().__init__()
+        if isinstance(transform, dict):
+            transform = create("transform", transform["name"], **transform.get("config", {}))
+        self.transform = transform
+        self.hyper_channels, self.width = hyper_channels, width
+        self.hyper_analysis = HyperAnalysis(transform.channels, hyper_channels, width)
+        self.stride = RATIO * transform.stride
+        self.channels = packed_channels(transform.channels, hyper_channels)
+
+    def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Packed latent [N, channels, H / stride, W / stride] of images [N, 3, H, W]."""
+        y = self.transform.analysis(x, quality)
+        return torch.cat([fold(y), self.hyper_analysis(y)], 1)
+
+    def synthesis(self, latent: Tensor, quality: Tensor) -> Tensor:
+        """Images of packed latents; the hyper-latent is not looked at."""
+        x_hat: Tensor = self.transform.synthesis(split(latent, self.hyper_channels)[0], quality)
+        return x_hat

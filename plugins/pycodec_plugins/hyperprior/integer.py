@@ -1,0 +1,2 @@
+FRACTION = 256
+class IntegerSynthesis: pass

@@ -1,0 +1,92 @@
+"""Rate-distortion training of a hyperprior codec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pycodec import weights
+from pycodec.training.task import Losses, as_batch, quality_figures
+
+from .codec import QUALITIES, build_parts
+
+VALIDATED = (1.0, 3.0, 5.0, 8.0)
+
+
+class HyperpriorTask(nn.Module):
+    """Trains all parts on bpp + lambda(q) MSE, over all qualities at once.
+
+    Every crop draws its quality q, half of the time a whole one; its loss is scaled by lambda(q)^-1/2, so
+    that every rate weighs alike.
+
+    Args:
+        config: of the codec's parts.
+        lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality, geometric
+            in between.
+    """
+
+    def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = (0.0003, 0.05)):
+        super().__init__()
+        self.config = dict(config)
+        self.parts = build_parts(config)
+        for name, module in self.parts.modules().items():
+            self.add_module(name, module)
+        self.log_lambdas = torch.tensor(lambdas).log()
+
+    def lambda_of(self, quality: Tensor) -> Tensor:
+        low, high = self.log_lambdas
+        return torch.exp(low + (high - low) * (quality - 1) / (QUALITIES - 1))
+
+    def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
+        transform = self.parts.transform.transform
+        tables = [transform.log_gain.table, transform.log_step.table]
+        prior = list(self.parts.entropy_model.prior.parameters())
+        apart = {id(p) for p in [*tables, *prior]}
+        body = [p for p in self.parameters() if id(p) not in apart]
+        return {
+            "model": [
+                {"params": body},
+                {"params": tables, "ratio": 2.0},
+                {"params": prior, "ratio": 5.0},
+            ]
+        }
+
+    def training_step(self, images: Tensor, stage: str) -> Losses:
+        count, _, height, width = images.shape
+        quality = 1 + (QUALITIES - 1) * torch.rand(count)
+        quality = torch.where(torch.rand(count) < 0.5, quality.round(), quality).to(images.device)
+        transform, quantizer, entropy_model = self.parts
+        seen, noisy = quantizer.surrogate(transform.analysis(images, quality))
+        bpp = entropy_model.bits(noisy, seen, quality).sum((1, 2, 3)) / (height * width)
+        mse = (transform.synthesis(seen, quality) - images).square().mean((1, 2, 3))
+        lam = self.lambda_of(quality)
+        loss = ((bpp + lam * mse) * (lam / 0.01) ** -0.5).mean()
+        decibels = 10 * torch.log10(255**2 / mse.detach()).mean().item()
+        return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": decibels})
+
+    def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
+        transform, quantizer, entropy_model = self.parts
+        height, width = (transform.stride * (side // transform.stride) for side in image.shape[:2])
+        x = as_batch(image[:height, :width]).to(next(self.parameters()).device)
+        figures = {}
+        for q in VALIDATED:
+            quality = torch.tensor([q], device=x.device)
+            differences, means = quantizer.differences(transform.analysis(x, quality))
+            symbols = differences.round()
+            bits = entropy_model.bits(symbols, symbols, quality)
+            x_hat = transform.synthesis(symbols + means, quality).clamp(-128, 127).round()
+            figures[f"bpp_{q:g}"] = bits.sum().item() / (height * width)
+            figures |= quality_figures(x_hat, x, f"{q:g}")
+        return figures
+
+    def initialize(self, path: Path) -> dict[str, Any]:
+        """Start from the weights of a file; returns its metadata."""
+        tensors, metadata = weights.load(path)
+        for name, module in self.parts.modules().items():
+            weights.load_module(module, tensors, f"{name}.")
+        return metadata
