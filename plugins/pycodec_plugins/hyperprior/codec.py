@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import nn
 
-from pycodec import Codec
+from pycodec import Codec, weights
+from pycodec_plugins.cpm import QuantizedResidualDCT, ResidualDCT
 
-from pycodec_plugins.cpm import ResidualDCT
-
-from .entropy import ScaleHyperprior
+from .entropy import ScaleHyperprior, under
 from .hyper import HyperTransform
 from .quantizer import ZeroCentered
 
+NAME = "hyperprior"
+WEIGHTS = Path(__file__).parent / "weights" / "hyperprior.safetensors"
 QUALITIES = 8
 
 
@@ -45,18 +47,49 @@ LIGHT = {
 
 
 def build_parts(config: Mapping[str, Any]) -> Parts:
-    transform = ResidualDCT(qualities=QUALITIES, **{**LIGHT, **config.get("transform", {})})
+    """Untrained parts.
+
+    Args:
+        config: tables of keyword arguments, each of which may be left out: "transform" of `ResidualDCT`,
+            "hyper" of `HyperTransform`, "quantizer" of `ZeroCentered`, "entropy_model" of `ScaleHyperprior`.
+    """
+    return _parts(config, ResidualDCT(**transform_config(config)))
+
+
+def transform_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of the transform that ``config`` describes."""
+    return {"qualities": QUALITIES, **LIGHT, **config.get("transform", {})}
+
+
+def _parts(config: Mapping[str, Any], transform: Any) -> Parts:
     hyper = {"hyper_channels": 48, "width": 96, **config.get("hyper", {})}
+    shape = transform.channels, hyper["hyper_channels"]
     return Parts(
         HyperTransform(transform, **hyper),
-        ZeroCentered(transform.channels, hyper["hyper_channels"], **config.get("quantizer", {})),
-        ScaleHyperprior(transform.channels, hyper["hyper_channels"], **config.get("entropy_model", {})),
+        ZeroCentered(*shape, **config.get("quantizer", {})),
+        ScaleHyperprior(*shape, qualities=QUALITIES, **config.get("entropy_model", {})),
     )
+
+
+def frozen_parts(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Parts:
+    """Parts that code files, from the tensors of a weights file."""
+    transform = QuantizedResidualDCT(under(tensors, "quantized."), transform_config(config))
+    parts = _parts(config, transform)
+    weights.load_module(parts.transform.hyper_analysis, tensors, "transform.hyper_analysis.")
+    parts.quantizer.load_frozen(under(tensors, "means."))
+    parts.entropy_model.load_frozen(under(tensors, "coder."))
+    return parts
 
 
 def create(weights_file: str | Path | None = None) -> Codec:
     """The codec with the weights that come with it, or those of ``weights_file``."""
-    raise NotImplementedError
+    tensors, metadata = weights.load(weights_file or WEIGHTS)
+    return Codec(
+        NAME,
+        *frozen_parts(metadata["config"], tensors),
+        qualities=(1.0, float(QUALITIES)),
+        fingerprint=bytes.fromhex(metadata["fingerprint"]),
+    )
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pycodec.coding import Tables, code_length_bits, decode, encode
+from pycodec.coding.tables import DEFAULT_PRECISION, apportion
 from pycodec.errors import InvalidInput, MissingWeights
 from pycodec_plugins.cpm import QualityTable
 
@@ -71,7 +72,7 @@ class FactorizedPrior(nn.Module):
 
     @torch.no_grad()
     def freeze(
-        self, calibration: Sequence[tuple[np.ndarray, float]], dequantize: Callable[[np.ndarray], Tensor]
+        self, calibration: Sequence[tuple[np.ndarray, float]], dequantize: Callable[[np.ndarray], Tensor] | None
     ) -> dict[str, np.ndarray]:
         """Make the tables from the densities, of all planes for quality 1, then for 2, and so on.
 
@@ -81,17 +82,30 @@ class FactorizedPrior(nn.Module):
         Returns:
             The tables as arrays for a weights file.
         """
-        pmfs, offsets = [], []
+        freqs, offsets = [], []
         symbols = torch.arange(-RADIUS, RADIUS + 1.0)
         grid = symbols[None, None, :, None].expand(1, self.channels, -1, 1)
         for quality in range(1, len(self.log_scale.table) + 1):
             mass = self._mass(grid, torch.tensor([float(quality)]))[0, :, :, 0].double().numpy()
-            for pmf in mass / np.maximum(mass.sum(1, keepdims=True), 1):
-                likely = np.flatnonzero(pmf >= min(TAIL, pmf.max()))
-                inner = pmf[likely[0] : likely[-1] + 1]
-                pmfs.append(np.append(inner, max(0.0, 1 - inner.sum())))  # the last class is the escape
-                offsets.append(likely[0] - RADIUS)
-        self.tables = Tables.from_pmfs(pmfs, offsets=offsets, escape=True)
+            for pmf in mass:
+                centre = int(pmf.argmax())
+                likely = np.flatnonzero(pmf >= min(TAIL, pmf[centre]))
+                radius = min(max(centre - likely[0], likely[-1] - centre), centre, 2 * RADIUS - centre)
+                zigzag = centre + _zigzag(radius)
+                inner = pmf[zigzag] / max(pmf.sum(), 1)
+                shares = [*inner.tolist(), max(0.0, 1 - inner.sum())]  # the last class is the escape
+                freqs.append(apportion([round(share * 2**40) for share in shares], 1 << DEFAULT_PRECISION))
+                offsets.append(centre - RADIUS)
+        count = len(freqs)
+        self.tables = Tables(
+            DEFAULT_PRECISION,
+            True,
+            np.concatenate(freqs),
+            np.array([len(f) for f in freqs]),
+            np.array(offsets),
+            np.zeros(count, np.uint8),
+            np.ones(count, np.uint8),
+        )
         return self.tables.to_arrays()
 
     def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -145,3 +159,9 @@ class FactorizedPrior(nn.Module):
             if layer < len(self.bends):
                 x = x + torch.tanh(self.bends[layer]) * torch.tanh(x)
         return x.reshape(channels, count, height, width).transpose(0, 1)
+
+
+def _zigzag(radius: int) -> np.ndarray:
+    """0, -1, 1, -2, 2, ... up to ``radius``."""
+    steps = np.arange(2 * radius + 1)
+    return np.where(steps % 2, -(steps + 1) // 2, steps // 2)

@@ -1,16 +1,21 @@
-"""Gaussian latents: their cost in training, and the scales that their tables stand for."""
+"""Gaussian latents: their cost in training, and the tables of 64 scales that code them in files."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pycodec.coding import Tables
+from pycodec.coding.tables import apportion
+
 SCALES = 64
 SCALE_MIN, SCALE_MAX = 0.11, 256.0
 LIKELIHOOD_MIN = 1e-9
+PRIOR_SYMBOLS = 4096  # that a Gaussian counts for beside the symbols a table is fitted to
 
 
 class _LowerBound(torch.autograd.Function):
@@ -46,3 +51,36 @@ def gaussian_bits(values: Tensor, scale: Tensor) -> Tensor:
 def log_scales() -> np.ndarray:
     """Logarithms of the 64 scales, evenly spaced."""
     return np.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALES)
+
+
+def fitted_tables(volumes: Iterable[tuple[np.ndarray, np.ndarray]]) -> Tables:
+    """A table for each scale, from the histogram of its symbols with the Gaussian as the prior.
+
+    Args:
+        volumes: symbols, and of each the index of its scale; of training images.
+    """
+    tables = Tables.from_gaussian_scales(np.exp(log_scales()))
+    starts = np.cumsum(tables.sizes) - tables.sizes
+    counts = np.zeros(len(tables.freqs), np.int64)
+    for symbols, indexes in volumes:
+        which = indexes.ravel().astype(np.int64)
+        shifted = symbols.ravel().astype(np.int64) >> tables.shifts[which]
+        classes = np.where(shifted >= 0, 2 * shifted, -2 * shifted - 1)  # 0, -1, 1, -2, 2, ...
+        escape = tables.sizes[which] - 1
+        counts += np.bincount(starts[which] + np.minimum(classes, escape), minlength=len(counts))
+    freqs = [
+        apportion(
+            [(int(c) << tables.precision) + PRIOR_SYMBOLS * int(f) for c, f in zip(count, freq, strict=True)],
+            1 << tables.precision,
+        )
+        for count, freq in zip(np.split(counts, starts[1:]), np.split(tables.freqs, starts[1:]), strict=True)
+    ]
+    return Tables.from_arrays({**tables.to_arrays(), "freqs": np.concatenate(freqs).astype(np.uint16)})
+
+
+def joined(*sets: Tables) -> Tables:
+    """The tables of several sets of one precision and order, one set after the other."""
+    parts = [tables.to_arrays() for tables in sets]
+    names = [name for name in parts[0] if name != "header"]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return Tables.from_arrays({"header": parts[0]["header"], **arrays})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pycodec.errors import InvalidInput, MissingWeights
 
 from .hyper import HyperSynthesis
-from .integer import FRACTION, IntegerSynthesis
+from .integer import FRACTION, IntegerSynthesis, integer_arrays
 from .latent import fold, packed_channels, split
 
 LIMIT = 1 << 20  # of symbols
@@ -77,8 +77,18 @@ class ZeroCentered(nn.Module):
         difference, z = split(given, self._config["hyper_channels"])
         return torch.cat([fold(difference + self._means(z)), z])[None]
 
-    def load_integer(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Use the means of an integer network from now on; InvalidInput if ``arrays`` are none."""
+    @torch.no_grad()
+    def freeze(self, z: Iterable[Tensor]) -> dict[str, np.ndarray]:
+        """Make the integer network of the float one, use it from now on, and return its arrays.
+
+        Args:
+            z: rounded hyper-latents [N, hyper_channels, h, w] of training images.
+        """
+        self.integer = IntegerSynthesis(integer_arrays(self.mean, z))
+        return self.integer.arrays
+
+    def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Use the integer network that ``freeze`` returned."""
         self.integer = IntegerSynthesis(arrays)
 
     def _means(self, z: Tensor) -> Tensor:  # [hyper_channels, h, w] -> [C, 4 h, 4 w]

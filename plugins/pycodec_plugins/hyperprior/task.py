@@ -13,9 +13,16 @@ from torch import Tensor, nn
 from pycodec import weights
 from pycodec.training.task import Losses, as_batch, quality_figures
 
-from .codec import QUALITIES, build_parts
+from pycodec_plugins.cpm import QuantizedResidualDCT, input_ranges, quantize
+
+from .codec import QUALITIES, build_parts, transform_config
+from .hyper import HyperTransform
+from .latent import split
 
 VALIDATED = (1.0, 3.0, 5.0, 8.0)
+CALIBRATED = tuple(float(q) for q in range(1, QUALITIES + 1))
+CALIBRATION_IMAGES, CALIBRATION_SIDE = 16, 512
+QUALITY_STEP = 16  # integers of one unit of quality
 
 
 class HyperpriorTask(nn.Module):
@@ -71,8 +78,7 @@ class HyperpriorTask(nn.Module):
 
     def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
         transform, quantizer, entropy_model = self.parts
-        height, width = (transform.stride * (side // transform.stride) for side in image.shape[:2])
-        x = as_batch(image[:height, :width]).to(next(self.parameters()).device)
+        x = as_batch(_whole(image, transform.stride, max(image.shape))).to(next(self.parameters()).device)
         figures = {}
         for q in VALIDATED:
             quality = torch.tensor([q], device=x.device)
@@ -80,7 +86,7 @@ class HyperpriorTask(nn.Module):
             symbols = differences.round()
             bits = entropy_model.bits(symbols, symbols, quality)
             x_hat = transform.synthesis(symbols + means, quality).clamp(-128, 127).round()
-            figures[f"bpp_{q:g}"] = bits.sum().item() / (height * width)
+            figures[f"bpp_{q:g}"] = bits.sum().item() / (x.shape[2] * x.shape[3])
             figures |= quality_figures(x_hat, x, f"{q:g}")
         return figures
 
@@ -90,3 +96,41 @@ class HyperpriorTask(nn.Module):
         for name, module in self.parts.modules().items():
             weights.load_module(module, tensors, f"{name}.")
         return metadata
+
+    @torch.no_grad()
+    def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Write the weights: float ones in half precision (to train on), and the integers that code files."""
+        tensors = {
+            f"{name}.{key}": value.half().cpu().numpy()
+            for name, module in self.parts.modules().items()
+            for key, value in module.state_dict().items()
+        }
+        # Calibrate on the rounded weights that will be used.
+        parts = build_parts(self.config)
+        for name, module in parts.modules().items():
+            weights.load_module(module, tensors, f"{name}.")
+        hyper = parts.transform.eval()
+        images = [
+            (as_batch(_whole(image, hyper.stride, CALIBRATION_SIDE)), q)
+            for i, image in enumerate(calibration[:CALIBRATION_IMAGES])
+            for q in CALIBRATED[i % 2 :: 2]
+        ]
+        steps = range(QUALITY_STEP, QUALITY_STEP * QUALITIES + 1)
+        arrays = quantize(hyper.transform, input_ranges(hyper.transform, images), steps)
+        coded = HyperTransform(
+            QuantizedResidualDCT(arrays, transform_config(self.config)), hyper.hyper_channels, hyper.width
+        )
+        coded.hyper_analysis = hyper.hyper_analysis
+        latents = [(coded.analysis(x, torch.tensor([q])), q) for x, q in images]
+        means = parts.quantizer.freeze(split(y, hyper.hyper_channels)[1].round() for y, _ in latents)
+        symbols = [(parts.quantizer.quantize(y), q) for y, q in latents]
+        coder = parts.entropy_model.freeze(symbols, parts.quantizer.dequantize)
+        for prefix, integers in (("quantized.", arrays), ("means.", means), ("coder.", coder)):
+            tensors |= {prefix + name: array for name, array in integers.items()}
+        weights.save(path, tensors, {"config": self.config, **metadata})
+
+
+def _whole(image: np.ndarray, stride: int, side: int) -> np.ndarray:
+    """The corner of an image with whole strides, at most ``side`` pixels either way."""
+    height, width = (stride * (min(length, side) // stride) for length in image.shape[:2])
+    return image[:height, :width]
