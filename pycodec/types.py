@@ -11,7 +11,8 @@ What a component may have besides, and the conformance kit then makes use of:
 
 * ``qualities``, lowest and highest quality of a transform or entropy model; by default 1 to 8.
 * ``reference()`` of an entropy model, its twin in plain numpy with the same ``encode`` and ``decode``.
-* what `DeclaredEntropyModel`, `FreezableEntropyModel`, `DeclaredCodec` and `DeclaredMetric` list.
+* what `DeclaredQuantizer`, `DeclaredEntropyModel`, `FreezableEntropyModel`, `DeclaredCodec` and
+  `DeclaredMetric` list.
 """
 
 from __future__ import annotations
@@ -120,6 +121,13 @@ class DeclaredEntropyModel(Protocol):
     side_information: bool
     """Its stream also says something about the whole latent (a hyperprior): then `EntropyModel.bits` holds
     the cost of that too, and may depend on every value of the context."""
+
+
+class DeclaredQuantizer(Protocol):
+    """What a quantizer may say of the latents it takes."""
+
+    channels: int
+    """Planes C; without it, any number."""
 
 
 class DeviceQuantizer(Protocol):

@@ -30,7 +30,8 @@ def transform(component: Any) -> Answers:
 
 @torch.no_grad()
 def quantizer(component: Any) -> Answers:
-    found = component.quantize(samples.normal(1, 3, 4, 5, scale=3))
+    planes = getattr(component, "channels", 3)
+    found = component.quantize(samples.normal(1, planes, 4, 5, scale=3))
     return {"quantize": found, "dequantize": component.dequantize(found).cpu().numpy()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,17 @@ from pycodec.testing.probes import described
 from pycodec.testing.subject import Subject, seeded
 from pycodec.testing.transform import require_refusal
 
-SHAPES = [(1, 1, 1), (3, 1, 7), (2, 5, 1), (4, 9, 13), (2, 0, 3)]
+SHAPES = [(1, 1, 1), (3, 1, 7), (2, 5, 1), (4, 9, 13), (2, 0, 3)]  # [C, h, w], if any C will do
 EXTREMES = (0.0, 0.5, -0.5, 127.4, 200.0, 4e4, -1e4, 1e9, -1e9, 3e9)
+
+
+def _planes(quantizer: Any, otherwise: int) -> int:
+    """Planes of a latent for a quantizer: those it declares, or any."""
+    return int(getattr(quantizer, "channels", otherwise))
+
+
+def _shapes(quantizer: Any) -> list[tuple[int, int, int]]:
+    return [(_planes(quantizer, planes), height, width) for planes, height, width in SHAPES]
 
 
 @check("quantizer")
@@ -24,7 +34,7 @@ EXTREMES = (0.0, 0.5, -0.5, 127.4, 200.0, 4e4, -1e4, 1e9, -1e9, 3e9)
 def symbols(subject: Subject) -> None:
     """Symbols are integers [C, h, w] of any size, the empty one too; extreme values stay in range."""
     q = subject.component
-    for shape in SHAPES:
+    for shape in _shapes(q):
         found = q.quantize(samples.normal(1, *shape, scale=4))
         _require_symbols(found, shape)
         latent = q.dequantize(found)
@@ -33,9 +43,10 @@ def symbols(subject: Subject) -> None:
             f"dequantize of symbols {shape} gives {_named(latent)}, expected torch.float32 "
             f"{(1, *shape)}; add the batch axis and convert with .float()",
         )
+    planes = _planes(q, 2)
     for value in EXTREMES:
-        found = q.quantize(torch.full((1, 2, 2, 2), value))
-        _require_symbols(found, (2, 2, 2))
+        found = q.quantize(torch.full((1, planes, 2, 2), value))
+        _require_symbols(found, (planes, 2, 2))
         latent = q.dequantize(found)
         require(
             bool(latent.isfinite().all()) and latent[0, 0, 0, 0] * value >= -abs(value),
@@ -63,7 +74,7 @@ def round_trip(subject: Subject) -> None:
     """Symbols survive dequantize and quantize: the decoder's latent means what was encoded."""
     q = subject.component
     for scale in (0.3, 3.0, 50.0):
-        found = q.quantize(samples.normal(1, 3, 6, 7, scale=scale))
+        found = q.quantize(samples.normal(1, _planes(q, 3), 6, 7, scale=scale))
         again = q.quantize(q.dequantize(found))
         wrong = int((found != again).sum())
         require(
@@ -77,7 +88,7 @@ def round_trip(subject: Subject) -> None:
 def surrogate_shapes(subject: Subject) -> None:
     """The training stand-in gives two finite tensors of the latent's shape, for batches of any size."""
     q = subject.component
-    for count, shape in enumerate(SHAPES, 1):
+    for count, shape in enumerate(_shapes(q), 1):
         y = samples.normal(count, *shape, scale=4)
         found = q.surrogate(y)
         require(
@@ -100,7 +111,7 @@ def finite_gradients(subject: Subject) -> None:
     if isinstance(q, nn.Module):
         q.train()
     for scale in (1.0, 1e3, 1e6):
-        y = samples.normal(2, 3, 4, 5, scale=scale).requires_grad_()
+        y = samples.normal(2, _planes(q, 3), 4, 5, scale=scale).requires_grad_()
         with seeded(0):
             seen, _ = q.surrogate(y)
         require(
@@ -128,5 +139,6 @@ def finite_gradients(subject: Subject) -> None:
 def wrong_input(subject: Subject) -> None:
     """A batch of two images, or a latent without its batch axis, is refused, never cut to the first."""
     q = subject.component
-    for y in (samples.normal(2, 3, 4, 5), samples.normal(3, 4, 5)):
+    planes = _planes(q, 3)
+    for y in (samples.normal(2, planes, 4, 5), samples.normal(planes, 4, 5)):
         require_refusal(f"quantize of a latent {tuple(y.shape)}", partial(q.quantize, y))

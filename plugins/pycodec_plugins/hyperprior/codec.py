@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from pycodec import Codec, weights
-from pycodec_plugins.cpm import QuantizedResidualDCT, ResidualDCT
+from pycodec_plugins.cpm import QuantizedResidualDCT
 
 from .entropy import ScaleHyperprior, under
 from .hyper import HyperTransform
@@ -36,45 +36,66 @@ class Parts(NamedTuple):
 LIGHT = {
     "luma": 160,
     "chroma": 32,
+    "qualities": QUALITIES,
     "steps": [125.0, 14.0],
     "fine": 128,
     "coarse": 256,
-    "fine_depth": 3,
     "encoder_depth": 3,
     "decoder_depth": 4,
     "block": 16,
+    "fine_depth": 3,
 }
+DEFAULT_TRANSFORM = {"name": "residual_dct", "config": LIGHT}
+Config = Mapping[str, Any]
+"""Of the codec's parts, each of which may be left out: "transform", the name and the config of a registered
+one; and keyword arguments: "hyper" of `HyperTransform`, "quantizer" of `ZeroCentered`, "entropy_model" of
+`ScaleHyperprior`. "qualities" is how many the entropy model knows, 1 for a transform of one rate."""
 
 
-def build_parts(config: Mapping[str, Any]) -> Parts:
-    """Untrained parts.
-
-    Args:
-        config: tables of keyword arguments, each of which may be left out: "transform" of `ResidualDCT`,
-            "hyper" of `HyperTransform`, "quantizer" of `ZeroCentered`, "entropy_model" of `ScaleHyperprior`.
-    """
-    return _parts(config, ResidualDCT(**transform_config(config)))
+def build_parts(config: Config) -> Parts:
+    """Untrained parts."""
+    return _parts(config)
 
 
-def transform_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of the transform that ``config`` describes."""
-    return {"qualities": QUALITIES, **LIGHT, **config.get("transform", {})}
+def is_quantized(config: Config) -> bool:
+    """Whether files are written and read with an integer form of the transform."""
+    return bool(_transform(config)["name"] == DEFAULT_TRANSFORM["name"])
 
 
-def _parts(config: Mapping[str, Any], transform: Any) -> Parts:
+def quantized_transform(config: Config, arrays: Mapping[str, np.ndarray]) -> QuantizedResidualDCT:
+    """That integer form."""
+    return QuantizedResidualDCT(arrays, _transform(config)["config"])
+
+
+def _transform(config: Config) -> dict[str, Any]:
+    given = dict(config.get("transform", DEFAULT_TRANSFORM))
+    defaults = LIGHT if given["name"] == DEFAULT_TRANSFORM["name"] else {}
+    return {"name": given["name"], "config": {**defaults, **given.get("config", {})}}
+
+
+def _parts(config: Config, built: Any = None) -> Parts:
     hyper = {"hyper_channels": 48, "width": 96, **config.get("hyper", {})}
-    shape = transform.channels, hyper["hyper_channels"]
+    transform = HyperTransform(_transform(config), **hyper, built=built)
+    shape = transform.transform.channels, hyper["hyper_channels"]
     return Parts(
-        HyperTransform(transform, **hyper),
+        transform,
         ZeroCentered(*shape, **config.get("quantizer", {})),
-        ScaleHyperprior(*shape, qualities=QUALITIES, **config.get("entropy_model", {})),
+        ScaleHyperprior(*shape, qualities=qualities(config), **config.get("entropy_model", {})),
     )
 
 
-def frozen_parts(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Parts:
+def qualities(config: Config) -> int:
+    """Highest quality; the lowest is 1."""
+    return int(config.get("qualities", QUALITIES))
+
+
+def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
     """Parts that code files, from the tensors of a weights file."""
-    transform = QuantizedResidualDCT(under(tensors, "quantized."), transform_config(config))
-    parts = _parts(config, transform)
+    if is_quantized(config):
+        parts = _parts(config, quantized_transform(config, under(tensors, "quantized.")))
+    else:
+        parts = build_parts(config)
+        weights.load_module(parts.transform.transform, tensors, "transform.transform.")
     weights.load_module(parts.transform.hyper_analysis, tensors, "transform.hyper_analysis.")
     parts.quantizer.load_frozen(under(tensors, "means."))
     parts.entropy_model.load_frozen(under(tensors, "coder."))
@@ -84,10 +105,12 @@ def frozen_parts(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -
 def create(weights_file: str | Path | None = None) -> Codec:
     """The codec with the weights that come with it, or those of ``weights_file``."""
     tensors, metadata = weights.load(weights_file or WEIGHTS)
+    config = metadata["config"]
     return Codec(
         NAME,
-        *frozen_parts(metadata["config"], tensors),
-        qualities=(1.0, float(QUALITIES)),
+        *frozen_parts(config, tensors),
+        qualities=(1.0, float(qualities(config))),
+        default_quality=min(5.0, float(qualities(config))),
         fingerprint=bytes.fromhex(metadata["fingerprint"]),
     )
 

@@ -27,6 +27,7 @@ from .hyper import HyperSynthesis
 from .integer import FRACTION, IntegerSynthesis, integer_arrays
 from .latent import fold, packed_channels, split
 
+
 class ScaleHyperprior(nn.Module):
     """Entropy model of a packed latent (see `latent`): z by a factorized prior, then y, Gaussian with mean 0
     and a scale that z tells (Ballé et al. 2018).
@@ -112,7 +113,7 @@ class ScaleHyperprior(nn.Module):
             return self.bits(latent, latent, torch.tensor([quality_step / 16])).double().sum().item()
 
     def scale_indexes(self, z: np.ndarray) -> np.ndarray:
-        """Which of the 64 scales codes each of y, [C, 4 h, 4 w], given integers ``z`` [hyper_channels, h, w]."""
+        """Which of the 64 scales each of y has, [C, 4 h, 4 w], given integers ``z`` [hyper_channels, h, w]."""
         if self.integer is None:
             raise MissingWeights("this entropy model has no integer network yet; load weights that hold one")
         values = self.integer(torch.from_numpy(np.ascontiguousarray(z, np.int32))).numpy()

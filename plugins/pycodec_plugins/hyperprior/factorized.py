@@ -59,7 +59,9 @@ class FactorizedPrior(nn.Module):
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
         """Stream of ``symbols`` (C, h, w)."""
-        return encode(np.ascontiguousarray(symbols), self._tables(), self.indexes(symbols.shape, quality_step))
+        return encode(
+            np.ascontiguousarray(symbols), self._tables(), self.indexes(symbols.shape, quality_step)
+        )
 
     def decode(self, data: bytes, shape: Sequence[int], quality_step: int) -> np.ndarray:
         """Symbols (C, h, w) int32 of a stream that ``encode`` wrote."""
@@ -72,7 +74,9 @@ class FactorizedPrior(nn.Module):
 
     @torch.no_grad()
     def freeze(
-        self, calibration: Sequence[tuple[np.ndarray, float]], dequantize: Callable[[np.ndarray], Tensor] | None
+        self,
+        calibration: Sequence[tuple[np.ndarray, float]],
+        dequantize: Callable[[np.ndarray], Tensor] | None,
     ) -> dict[str, np.ndarray]:
         """Make the tables from the densities, of all planes for quality 1, then for 2, and so on.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -51,11 +52,15 @@ class HyperSynthesis(nn.Sequential):
                 return [nn.ConvTranspose2d(inputs, width, 5, 2, 2, output_padding=1), nn.ReLU()]
             return [nn.Conv2d(inputs, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.ReLU()]
 
+        self.channels = channels
         super().__init__(
             *enlarged(hyper_channels), *enlarged(width), nn.Conv2d(width, channels, 3, padding=1)
         )
 
     def forward(self, z: Tensor) -> Tensor:
+        if not z.numel():  # convolutions refuse it
+            count, _, height, width = z.shape
+            return z.new_zeros(count, self.channels, RATIO * height, RATIO * width)
         with torch.autocast(z.device.type, enabled=False):  # a mean needs all its digits
             result: Tensor = super().forward(z.float().clamp(-HYPER_LIMIT, HYPER_LIMIT))
         return result
@@ -65,19 +70,25 @@ class HyperTransform(nn.Module):
     """A transform whose latent also holds the hyper-latent, see `latent`.
 
     Args:
-        transform: the image's transform, or its registered ``{"name": ..., "config": {...}}``.
+        transform: ``{"name": ..., "config": {...}}`` of a registered one, of any stride.
         hyper_channels, width: of the hyper-analysis.
+        built: that transform itself, where it is not to be made anew; or another form of it.
     """
 
-    def __init__(self, transform: Any, hyper_channels: int = 64, width: int = 128):
+    def __init__(
+        self, transform: Mapping[str, Any], hyper_channels: int = 64, width: int = 128, built: Any = None
+    ):
         super().__init__()
-        if isinstance(transform, dict):
-            transform = create("transform", transform["name"], **transform.get("config", {}))
-        self.transform = transform
+        self._name = transform["name"]
+        self.transform = built or create("transform", self._name, **transform.get("config", {}))
         self.hyper_channels, self.width = hyper_channels, width
-        self.hyper_analysis = HyperAnalysis(transform.channels, hyper_channels, width)
-        self.stride = RATIO * transform.stride
-        self.channels = packed_channels(transform.channels, hyper_channels)
+        self.hyper_analysis = HyperAnalysis(self.transform.channels, hyper_channels, width)
+        self.stride = RATIO * self.transform.stride
+        self.channels = packed_channels(self.transform.channels, hyper_channels)
+
+    def config(self) -> dict:
+        inner = {"name": self._name, "config": self.transform.config()}
+        return {"transform": inner, "hyper_channels": self.hyper_channels, "width": self.width}
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
         """Packed latent [N, channels, H / stride, W / stride] of images [N, 3, H, W]."""

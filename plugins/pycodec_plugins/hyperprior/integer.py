@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,6 +59,9 @@ class IntegerSynthesis:
     def __init__(self, arrays: Mapping[str, np.ndarray]):
         self.arrays = {f"{i}.{name}": _array(arrays, i, name) for i in range(LAYERS) for name in NAMES}
         self._layers = [self._layer(i) for i in range(LAYERS)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IntegerSynthesis, (self.arrays,)
 
     def _layer(self, i: int) -> QuantizedConv2d:
         weight, bias, multiplier = (self.arrays[f"{i}.{name}"] for name in NAMES)

@@ -51,8 +51,8 @@ def split(latent: Array, hyper_channels: int) -> tuple[Array, Array]:  # [..., p
     planes = latent.shape[-3] - hyper_channels
     if planes <= 0 or planes % RATIO**2:
         raise InvalidInput(
-            f"a latent of {latent.shape[-3]} planes, of which {hyper_channels} are the hyper-latent; expected "
-            f"a multiple of {RATIO**2} besides these"
+            f"a latent of {latent.shape[-3]} planes, of which {hyper_channels} are the hyper-latent; "
+            f"expected a multiple of {RATIO**2} besides these"
         )
     return unfold(latent[..., :planes, :, :]), latent[..., planes:, :, :]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pycodec.errors import InvalidInput, MissingWeights
+from pycodec.errors import InvalidInput
 
 from .hyper import HyperSynthesis
 from .integer import FRACTION, IntegerSynthesis, integer_arrays
@@ -23,7 +23,7 @@ class ZeroCentered(nn.Module):
     In training the decoder sees rounded values with a straight-through gradient, the rate sees uniform noise
     (Minnen and Singh 2020; MS-ILLM, section A.1).
 
-    Means in files are fixed-point numbers by integer arithmetic, see `integer`.
+    Once frozen, means are fixed-point numbers by integer arithmetic, see `integer`.
 
     Args:
         channels: planes of y.
@@ -31,9 +31,7 @@ class ZeroCentered(nn.Module):
         width, deconvolution: of the network that gives the means, see `HyperSynthesis`.
     """
 
-    def __init__(
-        self, channels: int, hyper_channels: int = 64, width: int = 64, deconvolution: bool = False
-    ):
+    def __init__(self, channels: int, hyper_channels: int = 64, width: int = 64, deconvolution: bool = False):
         super().__init__()
         self.channels = packed_channels(channels, hyper_channels)
         self.mean = HyperSynthesis(hyper_channels, channels, width, deconvolution)
@@ -92,9 +90,10 @@ class ZeroCentered(nn.Module):
         self.integer = IntegerSynthesis(arrays)
 
     def _means(self, z: Tensor) -> Tensor:  # [hyper_channels, h, w] -> [C, 4 h, 4 w]
-        if self.integer is None:
-            raise MissingWeights("this quantizer has no integer network yet; load weights that hold one")
-        return self.integer(z).float() / FRACTION
+        if self.integer is not None:
+            return self.integer(z).float() / FRACTION
+        with torch.no_grad():
+            return self.mean(z[None])[0]
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from pycodec import weights
 from pycodec.training.task import Losses, as_batch, quality_figures
+from pycodec_plugins.cpm import input_ranges, quantize
 
-from pycodec_plugins.cpm import QuantizedResidualDCT, input_ranges, quantize
-
-from .codec import QUALITIES, build_parts, transform_config
+from .codec import build_parts, is_quantized, qualities, quantized_transform
 from .hyper import HyperTransform
 from .latent import split
 
-VALIDATED = (1.0, 3.0, 5.0, 8.0)
-CALIBRATED = tuple(float(q) for q in range(1, QUALITIES + 1))
+VALIDATED = (1, 3, 5, 8)
 CALIBRATION_IMAGES, CALIBRATION_SIDE = 16, 512
 QUALITY_STEP = 16  # integers of one unit of quality
 
@@ -44,14 +42,16 @@ class HyperpriorTask(nn.Module):
         for name, module in self.parts.modules().items():
             self.add_module(name, module)
         self.log_lambdas = torch.tensor(lambdas).log()
+        self.whole_qualities = [float(q) for q in range(1, qualities(config) + 1)]
 
     def lambda_of(self, quality: Tensor) -> Tensor:
         low, high = self.log_lambdas
-        return torch.exp(low + (high - low) * (quality - 1) / (QUALITIES - 1))
+        return torch.exp(low + (high - low) * (quality - 1) / max(1, len(self.whole_qualities) - 1))
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
         transform = self.parts.transform.transform
-        tables = [transform.log_gain.table, transform.log_step.table]
+        names = ("log_gain", "log_step")
+        tables = [getattr(transform, name).table for name in names if hasattr(transform, name)]
         prior = list(self.parts.entropy_model.prior.parameters())
         apart = {id(p) for p in [*tables, *prior]}
         body = [p for p in self.parameters() if id(p) not in apart]
@@ -65,7 +65,7 @@ class HyperpriorTask(nn.Module):
 
     def training_step(self, images: Tensor, stage: str) -> Losses:
         count, _, height, width = images.shape
-        quality = 1 + (QUALITIES - 1) * torch.rand(count)
+        quality = 1 + (len(self.whole_qualities) - 1) * torch.rand(count)
         quality = torch.where(torch.rand(count) < 0.5, quality.round(), quality).to(images.device)
         transform, quantizer, entropy_model = self.parts
         seen, noisy = quantizer.surrogate(transform.analysis(images, quality))
@@ -80,7 +80,7 @@ class HyperpriorTask(nn.Module):
         transform, quantizer, entropy_model = self.parts
         x = as_batch(_whole(image, transform.stride, max(image.shape))).to(next(self.parameters()).device)
         figures = {}
-        for q in VALIDATED:
+        for q in [float(q) for q in VALIDATED if q in self.whole_qualities]:
             quality = torch.tensor([q], device=x.device)
             differences, means = quantizer.differences(transform.analysis(x, quality))
             symbols = differences.round()
@@ -113,15 +113,16 @@ class HyperpriorTask(nn.Module):
         images = [
             (as_batch(_whole(image, hyper.stride, CALIBRATION_SIDE)), q)
             for i, image in enumerate(calibration[:CALIBRATION_IMAGES])
-            for q in CALIBRATED[i % 2 :: 2]
+            for q in self.whole_qualities[i % 2 :: 2] or self.whole_qualities
         ]
-        steps = range(QUALITY_STEP, QUALITY_STEP * QUALITIES + 1)
-        arrays = quantize(hyper.transform, input_ranges(hyper.transform, images), steps)
-        coded = HyperTransform(
-            QuantizedResidualDCT(arrays, transform_config(self.config)), hyper.hyper_channels, hyper.width
-        )
-        coded.hyper_analysis = hyper.hyper_analysis
-        latents = [(coded.analysis(x, torch.tensor([q])), q) for x, q in images]
+        arrays: dict[str, np.ndarray] = {}
+        if is_quantized(self.config):
+            steps = range(QUALITY_STEP, QUALITY_STEP * qualities(self.config) + 1)
+            arrays = quantize(hyper.transform, input_ranges(hyper.transform, images), steps)
+            analysis = hyper.hyper_analysis
+            hyper = HyperTransform(**hyper.config(), built=quantized_transform(self.config, arrays))
+            hyper.hyper_analysis = analysis
+        latents = [(hyper.analysis(x, torch.tensor([q])), q) for x, q in images]
         means = parts.quantizer.freeze(split(y, hyper.hyper_channels)[1].round() for y, _ in latents)
         symbols = [(parts.quantizer.quantize(y), q) for y, q in latents]
         coder = parts.entropy_model.freeze(symbols, parts.quantizer.dequantize)
