@@ -113,7 +113,7 @@ class ScaleHyperprior(nn.Module):
             return self.bits(latent, latent, torch.tensor([quality_step / 16])).double().sum().item()
 
     def scale_indexes(self, z: np.ndarray) -> np.ndarray:
-        """Which of the 64 scales each of y has, [C, 4 h, 4 w], given integers ``z`` [hyper_channels, h, w]."""
+        """Index of the scale of each of y, [C, 4 h, 4 w], given integers ``z`` [hyper_channels, h, w]."""
         if self.integer is None:
             raise MissingWeights("this entropy model has no integer network yet; load weights that hold one")
         values = self.integer(torch.from_numpy(np.ascontiguousarray(z, np.int32))).numpy()

@@ -1,0 +1,146 @@
+"""The codec: files that come back, close to their ideal length, and are refused when damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pycodec
+from pycodec.errors import CorruptStream, MissingWeights
+from pycodec.testing.samples import photo
+from pycodec_plugins.hyperprior.codec import build_parts
+from pycodec_plugins.hyperprior.entropy import ScaleHyperprior
+from pycodec_plugins.hyperprior.gaussian import fitted_tables, log_scales
+from pycodec_plugins.hyperprior.latent import fold, split
+from pycodec_plugins.hyperprior.task import HyperpriorTask
+
+HYPER = {"hyper": {"hyper_channels": 4, "width": 8}, "quantizer": {"width": 8}, "entropy_model": {"width": 8}}
+DCT = {
+    "luma": 12,
+    "chroma": 4,
+    "fine": 8,
+    "coarse": 16,
+    "encoder_depth": 1,
+    "decoder_depth": 1,
+    "fine_depth": 1,
+}
+CONFIGS = {
+    "light": {**HYPER, "transform": {"name": "residual_dct", "config": DCT}},
+    "hific": {
+        "transform": {
+            "name": "hific_autoencoder",
+            "config": {"channels": 6, "widths": [4, 4, 6, 6, 8], "depth": 1},
+        },
+        "hyper": {"hyper_channels": 4, "width": 8},
+        "quantizer": {"width": 8, "deconvolution": True},
+        "entropy_model": {"width": 8, "deconvolution": True, "logarithmic": False},
+        "qualities": 1,
+    },
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> pycodec.Codec:
+    """With random networks, as training starts."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    task = HyperpriorTask(CONFIGS[request.param])
+    task.export(path, [photo(128, 192, seed=s) for s in range(2)], {"codec": "hyperprior"})
+    return pycodec.load(weights_file=path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (70, 131)])
+def test_a_file_decodes_to_its_reconstruction(codec: pycodec.Codec, size: tuple[int, int]) -> None:
+    image = photo(*size)
+    for quality in {*codec.qualities, codec.default_quality}:
+        data = codec.compress(image, quality)
+        found = np.asarray(codec.decompress(data))
+        assert found.shape == image.shape
+        assert np.array_equal(found, codec.reconstruct(image, quality))
+
+
+def test_files_are_nearly_as_short_as_their_code_length(codec: pycodec.Codec) -> None:
+    image = photo(256, 320)
+    symbols, step = codec.symbols(image), codec.quality_step()
+    ideal = codec.entropy_model.code_length_bits(symbols, step)
+    assert ideal <= 8 * len(codec.entropy_model.encode(symbols, step)) <= 1.005 * ideal + 300
+
+
+def test_each_symbol_has_the_scale_nearest_to_the_networks(codec: pycodec.Codec) -> None:
+    model = codec.entropy_model
+    z = split(codec.symbols(photo(128, 192)), 4)[1]
+    values = model.integer.reference(z) / 256
+    logarithms = values if model.logarithmic else np.log(np.maximum(values, 1e-9))
+    nearest = np.abs(logarithms[..., None] - log_scales()).argmin(-1)
+    apart = np.abs(model.scale_indexes(z) - nearest)
+    assert apart.max() <= 1 and apart.mean() < 0.1  # thresholds are rounded to 1 / 256
+
+
+def test_damaged_payloads_are_refused(codec: pycodec.Codec) -> None:
+    symbols, step = codec.symbols(photo(64, 64)), codec.quality_step()
+    data = codec.entropy_model.encode(symbols, step)
+    with pytest.raises(CorruptStream):
+        codec.entropy_model.decode(data[:-1], symbols.shape, step)
+    with pytest.raises(CorruptStream, match="expected"):
+        codec.entropy_model.decode(data, (len(symbols), 2, 1), step)
+    for position in range(0, len(data), 7):
+        broken = bytearray(data)
+        broken[position] ^= 0x10
+        with pytest.raises(CorruptStream):
+            codec.entropy_model.decode(bytes(broken), symbols.shape, step)
+
+
+def test_a_symbol_of_zero_is_the_mean() -> None:
+    torch.manual_seed(1)
+    quantizer = build_parts(CONFIGS["light"]).quantizer
+    z = torch.randint(-3, 4, (4, 2, 3)).float()
+    symbols = torch.cat([torch.zeros(20 * 16, 2, 3), z]).int().numpy()
+    with torch.no_grad():
+        mean = quantizer.mean(z[None])
+    y, again = split(quantizer.dequantize(symbols), 4)
+    assert torch.allclose(y, mean, atol=1e-6) and torch.equal(again[0], z)
+    shifted = torch.cat([fold(mean[0] + 2.4), z])[None]  # 2.4 above the mean rounds to 2
+    assert (quantizer.quantize(shifted)[: 20 * 16] == 2).all()
+
+
+def test_tables_learn_the_symbols_they_code() -> None:
+    rng = np.random.default_rng(0)
+    symbols = rng.choice([-1, 0, 0, 0, 5], 20000).astype(np.int32)
+    indexes = np.full(symbols.shape, 20)
+    fitted = fitted_tables([(symbols, indexes)])
+    plain = fitted_tables([])
+    length = pycodec.coding.code_length_bits
+    assert length(symbols, fitted, indexes) < 0.8 * length(symbols, plain, indexes)
+    other = rng.integers(-2, 3, 100)
+    assert length(other, fitted, np.full(100, 30)) == length(other, plain, np.full(100, 30))
+
+
+def test_without_integers_nothing_is_coded() -> None:
+    model = ScaleHyperprior(2, 2, width=4)
+    with pytest.raises(MissingWeights):
+        model.encode(np.zeros((34, 1, 1), np.int32), 16)
+    with pytest.raises(MissingWeights):
+        model.scale_indexes(np.zeros((2, 1, 1), np.int32))
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    task = HyperpriorTask(CONFIGS["light"])
+    images = (
+        torch.from_numpy(np.stack([photo(128, 128, s) for s in range(2)])).permute(0, 3, 1, 2).float() - 128
+    )
+    optimizer = torch.optim.Adam(
+        [p for g in task.parameter_groups("joint")["model"] for p in g["params"]], 2e-3
+    )
+    losses = []
+    for step in range(60):
+        torch.manual_seed(step % 5)
+        loss = task.training_step(images, "joint").by_optimizer["model"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
