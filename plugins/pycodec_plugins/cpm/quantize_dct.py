@@ -24,6 +24,7 @@ from .residual_dct import COEFFICIENT_UNIT, PIXEL_UNIT, RESIDUAL_UNIT, PartialBl
 
 # Codes reach beyond the largest input that calibration saw: clamping one costs more than coarser codes do.
 MARGIN, HIDDEN_MARGIN = 1.5, 1.3
+LARGEST_HIDDEN = 4.0  # activation of networks made of integers, in a magnitude that trains well
 # Coefficients enter the inverse DCT in eighths of a grey level, up to 2047: finer than 8-bit pixels can show.
 COEFFICIENT_SCALE = 8.0
 
@@ -123,6 +124,63 @@ def quantize(transform: ResidualDCT, ranges: Arrays, quality_steps: range) -> Ar
     return arrays
 
 
+@torch.no_grad()
+def load_quantized(transform: ResidualDCT, arrays: Arrays) -> None:
+    """The inverse of `quantize`: float weights of what the integers compute, to train on.
+
+    Hidden layers come back with other, equivalent units: those of a code are not kept.
+    """
+    quality = range(transform.log_gain.table.shape[0])
+    rows = [QUALITY_STEPS * q for q in quality]
+    transform.log_gain.table.copy_(torch.from_numpy(arrays["gain"][rows]).log())
+    transform.log_step.table.copy_(torch.from_numpy(arrays["step"][rows]).log())
+    half, fine_depth = transform.stride // 2, transform.fine_depth
+
+    def conv(name: str, gain: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Weights [outputs, inputs, k, k] and biases."""
+        layer = {key: arrays[f"{name}.{key}"].astype(np.float64) for key in ("scale", "multiplier", "bias")}
+        weight = arrays[f"{name}.weight"] * layer["multiplier"][:, None, None, None] * layer["scale"] / gain
+        return torch.from_numpy(weight.transpose(0, 3, 1, 2)), torch.from_numpy(layer["bias"] / gain)
+
+    def set_layer(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:
+        layer.weight.copy_(weight.reshape(layer.weight.shape))
+        layer.bias.copy_(bias)
+
+    def set_blocks(name: str, first: int, count: int) -> None:
+        network = transform.get_submodule(name.split(".")[0])
+        for i in range(count):
+            prefix = f"{name}.{i}."
+            _load_block(network[first + i], {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)})
+
+    # Patches of `space_to_depth` are rows, columns, channels; those of torch are channels, rows, columns.
+    def from_patches(weight: Tensor, side: int) -> Tensor:
+        return weight.reshape(len(weight), side, side, -1).permute(0, 3, 1, 2)
+
+    transform.analysis_dct.copy_(from_patches(conv("dct")[0], transform.stride))
+    encoder, last = transform.encoder, len(transform.encoder) - 1
+    weight, bias = conv("encoder.first")
+    weight = _channels_outermost(weight, 1, half)
+    set_layer(encoder[1], weight * PIXEL_UNIT, bias)
+    set_blocks("encoder.fine", 2, fine_depth)
+    weight, bias = conv("encoder.down")
+    set_layer(encoder[2 + fine_depth], from_patches(weight, 2), bias)
+    set_blocks("encoder.coarse", 3 + fine_depth, last - 3 - fine_depth)
+    set_layer(encoder[last], *conv("encoder.last", RESIDUAL_UNIT))
+
+    decoder, last = transform.decoder, len(transform.decoder) - 2
+    coarse = last - 3 - fine_depth
+    weight, bias = conv("decoder.first")
+    set_layer(decoder[0], weight * COEFFICIENT_UNIT, bias)
+    set_blocks("decoder.coarse", 1, coarse)
+    set_layer(decoder[coarse + 1], *(_channels_outermost(t, 0, 2) for t in conv("decoder.up")))
+    set_blocks("decoder.fine", coarse + 3, fine_depth)
+    set_layer(decoder[last], *(_channels_outermost(t, 0, half) for t in conv("decoder.last", RESIDUAL_UNIT)))
+    weight, _ = conv("inverse_dct")
+    transform.synthesis_dct.copy_(
+        weight.reshape(transform.stride, transform.stride, 3, -1).permute(3, 2, 0, 1)
+    )
+
+
 def _conv(
     weight: np.ndarray,  # [outputs, k, k, inputs]
     bias: Tensor | None,
@@ -160,6 +218,32 @@ def _block(block: PartialBlock, path: str, ranges: Arrays, hidden_limit: int) ->
     }
     integers = {"spatial": spatial, "expand": expand, "project": project.astype(weights)}
     return integers | {name: array.astype(np.float32) for name, array in floats.items()}
+
+
+def _load_block(block: PartialBlock, arrays: Arrays) -> None:
+    unit = LARGEST_HIDDEN / NARROW_LIMIT  # of a hidden code
+    part, scale = block.part, arrays["scale"].astype(np.float64)
+
+    def weight(name: str, outputs: np.ndarray, inputs: np.ndarray | float) -> Tensor:
+        integers = arrays[name].reshape(len(outputs), -1, arrays[name].shape[-1])
+        rows = integers * np.asarray(outputs, np.float64)[:, None, None] * inputs
+        return torch.from_numpy(rows.transpose(0, 2, 1))
+
+    spatial = weight("spatial", arrays["spatial_multiplier"] / scale[:part], arrays["part_scale"])
+    block.spatial.weight.copy_(spatial.reshape(block.spatial.weight.shape))
+    expand = weight("expand", arrays["expand_multiplier"] * unit, scale)
+    block.expand.weight.copy_(expand.reshape(block.expand.weight.shape))
+    project = weight("project", arrays["project_multiplier"], 1 / unit)
+    block.project.weight.copy_(project.reshape(block.project.weight.shape))
+    block.project.bias.copy_(torch.from_numpy(arrays["project_bias"]))
+    block.bias.table.copy_(torch.from_numpy(arrays["bias"] * unit))
+
+
+def _channels_outermost(tensor: Tensor, axis: int, side: int) -> Tensor:
+    """The inverse of `_channels_innermost`."""
+    shape = tensor.shape
+    split = tensor.reshape(*shape[:axis], side * side, -1, *shape[axis + 1 :])
+    return split.transpose(axis, axis + 1).reshape(shape)
 
 
 def _rows(weight: Tensor) -> np.ndarray:

@@ -38,10 +38,10 @@ LIGHT = {
     "chroma": 32,
     "qualities": QUALITIES,
     "steps": [125.0, 14.0],
-    "fine": 128,
-    "coarse": 256,
+    "fine": 96,
+    "coarse": 192,
     "encoder_depth": 3,
-    "decoder_depth": 4,
+    "decoder_depth": 5,
     "block": 16,
     "fine_depth": 3,
 }

@@ -50,7 +50,7 @@ class ScaleHyperprior(nn.Module):
         self,
         channels: int,
         hyper_channels: int = 64,
-        width: int = 64,
+        width: int = 48,
         deconvolution: bool = False,
         qualities: int = 8,
         logarithmic: bool = True,

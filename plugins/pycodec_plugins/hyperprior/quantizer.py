@@ -31,7 +31,7 @@ class ZeroCentered(nn.Module):
         width, deconvolution: of the network that gives the means, see `HyperSynthesis`.
     """
 
-    def __init__(self, channels: int, hyper_channels: int = 64, width: int = 64, deconvolution: bool = False):
+    def __init__(self, channels: int, hyper_channels: int = 64, width: int = 48, deconvolution: bool = False):
         super().__init__()
         self.channels = packed_channels(channels, hyper_channels)
         self.mean = HyperSynthesis(hyper_channels, channels, width, deconvolution)
