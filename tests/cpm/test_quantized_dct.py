@@ -19,8 +19,9 @@ import pycodec
 from pycodec import weights
 from pycodec.errors import WeightsMismatch
 from pycodec.native import native
+from pycodec.testing.samples import images
 from pycodec_plugins.cpm import ctx3d
-from pycodec_plugins.cpm.quantize_dct import input_ranges, quantize
+from pycodec_plugins.cpm.quantize_dct import input_ranges, load_quantized, quantize
 from pycodec_plugins.cpm.quantized_dct import QuantizedResidualDCT
 from pycodec_plugins.cpm.residual_dct import ResidualDCT
 
@@ -130,3 +131,20 @@ def test_files_and_pixels_are_the_same_on_every_machine(simd):
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(json.dumps(found, indent=1) + "\n")
     assert found == json.loads(golden.read_text())
+
+
+@pytest.mark.parametrize("block", [8, 16])
+def test_floats_come_back_from_integers(block: int) -> None:
+    torch.manual_seed(0)
+    shape = {"luma": 12, "chroma": 4, "fine": 16, "coarse": 24, "encoder_depth": 2, "decoder_depth": 1}
+    trained, again = (ResidualDCT(**shape, block=block, fine_depth=1) for _ in range(2))
+    for parameter in trained.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    x, quality = images(2, 64, 96), torch.tensor([3.5, 6.0])
+    ranges = input_ranges(trained, [(x[:1], 3.5), (x[1:], 6.0)])
+    load_quantized(again, quantize(trained, ranges, range(16, 129)))
+    with torch.no_grad():
+        y = trained.analysis(x, quality)
+        assert (again.analysis(x, quality) - y).abs().max() < 0.01
+        x_hat, found = (t.synthesis(y.round(), quality) for t in (trained, again))
+    assert (found - x_hat).abs().max() < 0.02 * x_hat.std()

@@ -144,3 +144,18 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_training_goes_on_from_a_weights_file(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    task, again = HyperpriorTask(CONFIGS[name]), HyperpriorTask(CONFIGS[name])
+    for parameter in task.parts.transform.parameters():  # also those that training starts from zero
+        parameter.data += 0.01 * torch.randn_like(parameter)
+    image = photo(128, 128)
+    task.export(tmp_path / "first.safetensors", [image], {"codec": "hyperprior"})
+    again.initialize(tmp_path / "first.safetensors")
+    found, expected = (t.eval().validation_step(image, "joint") for t in (again, task))
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert found[key] == pytest.approx(value, rel=0.02), key

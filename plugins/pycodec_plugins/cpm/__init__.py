@@ -13,6 +13,7 @@ _MODULE_OF = {
     "QuantizedResidualDCT": "quantized_dct",
     "ResidualDCT": "residual_dct",
     "input_ranges": "quantize_dct",
+    "load_quantized": "quantize_dct",
     "quantize": "quantize_dct",
 }
 

@@ -150,7 +150,9 @@ def load_quantized(transform: ResidualDCT, arrays: Arrays) -> None:
         network = transform.get_submodule(name.split(".")[0])
         for i in range(count):
             prefix = f"{name}.{i}."
-            _load_block(network[first + i], {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)})
+            _load_block(
+                network[first + i], {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)}
+            )
 
     # Patches of `space_to_depth` are rows, columns, channels; those of torch are channels, rows, columns.
     def from_patches(weight: Tensor, side: int) -> Tensor:

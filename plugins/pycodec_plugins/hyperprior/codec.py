@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from pycodec import Codec, weights
-from pycodec_plugins.cpm import QuantizedResidualDCT
+from pycodec_plugins.cpm import QuantizedResidualDCT, load_quantized
 
 from .entropy import ScaleHyperprior, under
 from .hyper import HyperTransform
@@ -100,6 +100,18 @@ def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
     parts.quantizer.load_frozen(under(tensors, "means."))
     parts.entropy_model.load_frozen(under(tensors, "coder."))
     return parts
+
+
+def load_floats(parts: Parts, config: Config, tensors: Mapping[str, np.ndarray]) -> None:
+    """Set parts to the weights of a file, to train on."""
+    for name, module in {
+        **parts.modules(),
+        "transform.hyper_analysis": parts.transform.hyper_analysis,
+    }.items():
+        if name != "transform" or not is_quantized(config):
+            weights.load_module(module, tensors, f"{name}.")
+    if is_quantized(config):
+        load_quantized(parts.transform.transform, under(tensors, "quantized."))
 
 
 def create(weights_file: str | Path | None = None) -> Codec:

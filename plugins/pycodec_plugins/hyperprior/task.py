@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pycodec import weights
 from pycodec.training.task import Losses, as_batch, quality_figures
 from pycodec_plugins.cpm import input_ranges, quantize
 
-from .codec import build_parts, is_quantized, qualities, quantized_transform
+from .codec import build_parts, is_quantized, load_floats, qualities, quantized_transform
 from .hyper import HyperTransform
 from .latent import split
 
@@ -93,22 +94,24 @@ class HyperpriorTask(nn.Module):
     def initialize(self, path: Path) -> dict[str, Any]:
         """Start from the weights of a file; returns its metadata."""
         tensors, metadata = weights.load(path)
-        for name, module in self.parts.modules().items():
-            weights.load_module(module, tensors, f"{name}.")
+        load_floats(self.parts, self.config, tensors)
         return metadata
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the weights: float ones in half precision (to train on), and the integers that code files."""
+        """Write the weights: the integers that code files, and in half precision what is float.
+
+        The floats of a transform that has an integer form are not kept: they come back from the integers.
+        """
+        parts = copy.deepcopy(self.parts)
+        for module in parts.modules().values():
+            module.half().float()  # calibrate on the rounded weights that will be used
         tensors = {
             f"{name}.{key}": value.half().cpu().numpy()
-            for name, module in self.parts.modules().items()
+            for name, module in parts.modules().items()
             for key, value in module.state_dict().items()
+            if not (is_quantized(self.config) and f"{name}.{key}".startswith("transform.transform."))
         }
-        # Calibrate on the rounded weights that will be used.
-        parts = build_parts(self.config)
-        for name, module in parts.modules().items():
-            weights.load_module(module, tensors, f"{name}.")
         hyper = parts.transform.eval()
         images = [
             (as_batch(_whole(image, hyper.stride, CALIBRATION_SIDE)), q)
