@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pycodec.errors import CorruptStream, InvalidInput
 
@@ -29,7 +29,9 @@ MAX_PIXELS = 2**27
 """Larger images are refused, both ways, before memory is allocated; raise it for images you trust (and, from
 179 million on, ``PIL.Image.MAX_IMAGE_PIXELS``)."""
 
-_MAX_ICC_BYTES = 2**24
+MAX_ICC_BYTES = 2**24
+"""Longer colour profiles are refused, both ways."""
+
 _READ_ERRORS = (  # what Pillow's readers raise at files that are not what they say
     AttributeError,
     EOFError,
@@ -126,7 +128,7 @@ def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:  # [height
         CorruptStream: not a grey PNG of that size.
     """
     try:
-        with _opened(io.BytesIO(data), ["PNG"]) as image:
+        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
             if image.mode == "L" and image.size == (width, height):
                 return np.asarray(image).copy()
     except _READ_ERRORS as error:
@@ -135,7 +137,13 @@ def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:  # [height
 
 
 def pack_icc(icc: bytes) -> bytes:
-    """Section of a colour profile: zlib."""
+    """Section of a colour profile: zlib.
+
+    Raises:
+        InvalidInput: one longer than MAX_ICC_BYTES.
+    """
+    if len(icc) > MAX_ICC_BYTES:
+        raise InvalidInput(f"colour profile of {len(icc)} bytes, expected at most {MAX_ICC_BYTES}")
     return zlib.compress(icc, 9)
 
 
@@ -147,7 +155,7 @@ def unpack_icc(data: bytes) -> bytes:
     """
     inflate = zlib.decompressobj()
     try:
-        icc = inflate.decompress(data, _MAX_ICC_BYTES)
+        icc = inflate.decompress(data, MAX_ICC_BYTES)
     except zlib.error as error:
         raise CorruptStream(f"damaged .pci file: its colour profile does not decode ({error})") from error
     if not inflate.eof or inflate.unused_data:
@@ -182,10 +190,10 @@ def _read(path: Path) -> Picture:
 
 
 @contextmanager
-def _opened(file: Path | io.BytesIO, formats: list[str] | None = None) -> Iterator[Image.Image]:
+def _opened(file: Path) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_pixels is our guard
-        with Image.open(file, formats=formats) as image:
+        with Image.open(file) as image:
             yield image
 
 

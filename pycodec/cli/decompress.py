@@ -69,7 +69,7 @@ def _format_of(target: str) -> str:
 
     suffix = Path(target).suffix.lower()
     name = Image.registered_extensions().get(suffix)  # loads Pillow's formats
-    if name is None or name not in Image.SAVE:
+    if name not in Image.SAVE or suffix == ".pci":  # which pycodec.pillow adds
         raise InvalidInput(
             f"cannot write {target}: Pillow writes no {suffix or 'file without suffix'}; name it .png"
         )
