@@ -292,6 +292,12 @@ class DeclaredMetric(Protocol):
     of_set: bool
     """Its value belongs to a set of images (FID), not to each of them."""
 
+    def info(self) -> Config:
+        """What a reader needs to repeat its value beside `Metric.config`, as JSON: preprocessing, how many
+        images it took in, what identifies its weights.
+        """
+        ...
+
 
 KINDS: Mapping[str, type] = {
     "transform": Transform,
