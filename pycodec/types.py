@@ -298,6 +298,10 @@ class DeclaredMetric(Protocol):
         """
         ...
 
+    def to(self, device: str) -> Any:
+        """Work on a device from now on, "cuda"; without it, on the CPU."""
+        ...
+
 
 KINDS: Mapping[str, type] = {
     "transform": Transform,

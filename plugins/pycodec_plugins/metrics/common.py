@@ -40,8 +40,15 @@ def require_side(name: str, picture: np.ndarray, side: int, advice: str) -> None
     height, width = picture.shape[:2]
     if min(height, width) < side:
         raise InvalidInput(
-            f"{name} needs both sides to be at least {side} pixels, this image is {width} x {height}; {advice}"
+            f"{name} needs both sides to be at least {side} pixels, this image is {width} x {height}; "
+            f"{advice}"
         )
+
+
+def require_count(name: str, value: Any, least: int = 1) -> None:
+    """Refuse an option that is no whole number of ``least`` or more."""
+    if type(value) is not int or value < least:
+        raise InvalidInput(f"{name} is {value!r}, expected a whole number from {least} on")
 
 
 class MeanOverImages:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .learned import LearnedMetric, path_text
 from .networks import BACKBONES, MEAN, STD, features, vgg16
-from .weights import fill, width
+from .weights import Weights
 
 _STABILITY = 1e-6  # c1 and c2 of eq. 4 and 5
 
@@ -44,7 +44,8 @@ class DISTS(nn.Module):
 
     def __init__(self, weights: str | os.PathLike[str] | None = None):
         super().__init__()
-        channels = width(64, weights)
+        source = Weights("dists", weights)
+        channels = source.width(64)
         self.taps, self.min_side = BACKBONES["vgg"].taps, BACKBONES["vgg"].min_side
         self.features = vgg16(channels, pool=L2Pool)
         self.widths = [3, *(n * channels for n in BACKBONES["vgg"].widths)]
@@ -52,7 +53,7 @@ class DISTS(nn.Module):
         self.beta = nn.Parameter(torch.zeros(sum(self.widths)))
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
-        self.identity = fill(self, "dists", weights)
+        self.identity = source.fill(self)
         """Of the weights: sha256, or "random"."""
 
     def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:  # [N, 3, H, W] in -128..127, twice -> [N]
@@ -74,7 +75,7 @@ class DISTS(nn.Module):
 
 
 class DISTSMetric(LearnedMetric):
-    """Mean over images of `DISTS`, whose ``weights`` it takes; runs on ``device``."""
+    """Mean over images of `DISTS`, whose ``weights`` it takes."""
 
-    def __init__(self, weights: str | os.PathLike[str] | None = None, device: str = "cpu"):
-        super().__init__("DISTS", DISTS(weights), {"weights": path_text(weights), "device": device})
+    def __init__(self, weights: str | os.PathLike[str] | None = None):
+        super().__init__("DISTS", DISTS(weights), {"weights": path_text(weights)})

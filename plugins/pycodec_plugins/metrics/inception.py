@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from .weights import fill, width
+from .weights import Weights
 
 SIDE = 299
 
@@ -158,14 +158,15 @@ class Inception(nn.Sequential):
     """Features of 8-bit images for FID and KID: the 2048 channels of the last average pool.
 
     Args:
-        weights: path of ``inception.safetensors``, None or "random", as `weights.fill` takes it.
+        weights: path of ``inception.safetensors``, None or "random", as `Weights` takes it.
     """
 
     preprocessing = f"resized to {SIDE} x {SIDE} as TensorFlow 1 does, bilinear without antialiasing"
     min_side = 1
 
     def __init__(self, weights: str | os.PathLike[str] | None = None):
-        unit = width(32, weights) / 32
+        source = Weights("inception", weights)
+        unit = source.width(32) / 32
         a, b, c, d = (round(out * unit) for out in (32, 64, 80, 192))
         modules: OrderedDict[str, nn.Module] = OrderedDict(
             Conv2d_1a_3x3=_Convolution(3, a, _3x3, stride=2),
@@ -181,7 +182,7 @@ class Inception(nn.Sequential):
             modules[name] = block = _Mixed(channels, unit, branches)
             channels = block.out
         super().__init__(modules)
-        self.identity = fill(self, "inception", weights)
+        self.identity = source.fill(self)
 
     def forward(self, images: Tensor) -> Tensor:  # [N, 3, H, W] uint8 -> [N, 2048]
         return super().forward(resized(images.float()) / 128 - 1).mean((2, 3))

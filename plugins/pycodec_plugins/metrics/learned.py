@@ -28,7 +28,7 @@ class LearnedMetric(MeanOverImages):
     Args:
         title: for tables.
         module: with ``min_side`` in pixels, and ``identity`` of its weights.
-        config: of the metric; has its ``"weights"`` and ``"device"``.
+        config: of the metric.
     """
 
     higher_is_better = False
@@ -36,14 +36,19 @@ class LearnedMetric(MeanOverImages):
     def __init__(self, title: str, module: nn.Module, config: dict[str, Any]):
         super().__init__()
         self.label = f"{title}, random weights" if module.identity == RANDOM else title
-        self._module = module.to(config["device"])
-        self._config = config
+        self._module, self._config = module, config
+        self._device = "cpu"
+
+    def to(self, device: str) -> LearnedMetric:
+        """Work on ``device`` from now on."""
+        self._module.to(device)
+        self._device = device
+        return self
 
     @torch.no_grad()
     def value(self, picture_hat: np.ndarray, picture: np.ndarray) -> float:
         require_side(self.label, picture, self._module.min_side, "use PSNR for small images")
-        device = self._config["device"]
-        return float(self._module(tensor(picture_hat, device), tensor(picture, device)))
+        return float(self._module(tensor(picture_hat, self._device), tensor(picture, self._device)))
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)

@@ -11,7 +11,7 @@ from pycodec.errors import InvalidInput, near_names
 
 from .learned import LearnedMetric, path_text
 from .networks import BACKBONES, features
-from .weights import fill, width
+from .weights import Weights
 
 # What the published heads were trained behind; LPIPS takes images in -1..1.
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -42,13 +42,14 @@ class LPIPS(nn.Module):
                 f"(networks: {', '.join(BACKBONES)})"
             )
         backbone = BACKBONES[network]
-        channels = width(64, weights)
+        source = Weights(f"lpips_{network}", weights)
+        channels = source.width(64)
         self.taps, self.min_side = backbone.taps, backbone.min_side
         self.features = backbone.layers(channels)
         self.heads = nn.ParameterList(torch.zeros(n * channels) for n in backbone.widths)
         self.register_buffer("shift", torch.tensor(_SHIFT).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE).view(3, 1, 1), persistent=False)
-        self.identity = fill(self, f"lpips_{network}", weights)
+        self.identity = source.fill(self)
         """Of the weights: sha256, or "random"."""
 
     def forward(self, x_hat: Tensor, x: Tensor) -> Tensor:  # [N, 3, H, W] in -128..127, twice -> [N]
@@ -67,14 +68,9 @@ class LPIPS(nn.Module):
 
 
 class LPIPSMetric(LearnedMetric):
-    """Mean over images of `LPIPS`, whose ``network`` and ``weights`` it takes; runs on ``device``."""
+    """Mean over images of `LPIPS`, whose ``network`` and ``weights`` it takes."""
 
-    def __init__(
-        self,
-        network: str = "alex",
-        weights: str | os.PathLike[str] | None = None,
-        device: str = "cpu",
-    ):
+    def __init__(self, network: str = "alex", weights: str | os.PathLike[str] | None = None):
         module = LPIPS(network, weights)
         title = f"LPIPS ({BACKBONES[network].title})"
-        super().__init__(title, module, {"network": network, "weights": path_text(weights), "device": device})
+        super().__init__(title, module, {"network": network, "weights": path_text(weights)})

@@ -1,7 +1,7 @@
 """FID and KID of patches: how far the reconstructions, as a set, are from the originals.
 
-FID/256 and KID/256 of HiFiC (Mentzer et al. 2020, appendix A.7) as Muckley et al. 2023 compute them: every image
-is cut into patches, a second time from half a patch further, and each patch counts as an image.
+FID/256 and KID/256 of HiFiC (Mentzer et al. 2020, appendix A.7) as Muckley et al. 2023 compute them: every
+image is cut into patches, a second time from half a patch further, and each patch counts as an image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torchmetrics.image.kid import poly_mmd
 
 from pycodec.errors import InvalidInput, near_names
 
-from .common import ROUNDING, pictures, require_side
+from .common import ROUNDING, pictures, require_count, require_side
 from .inception import Inception
 from .learned import path_text
 from .swav import SwAV
@@ -70,23 +70,19 @@ class _PatchSets:
     of_set = True
     unit = ""
 
-    def __init__(
-        self, title: str, network: str, weights: str | os.PathLike[str] | None, patch: int, device: str
-    ):
+    def __init__(self, title: str, network: str, weights: str | os.PathLike[str] | None, patch: int):
         if network not in NETWORKS:
             raise InvalidInput(
                 f"{title} has no network {network!r}{near_names(network, NETWORKS)} "
                 f"(networks: {', '.join(NETWORKS)})"
             )
-        least = NETWORKS[network].min_side
-        if type(patch) is not int or patch < least:
-            raise InvalidInput(f"patch is {patch!r}, expected the side of patches, at least {least} pixels")
-        self._network = NETWORKS[network](weights).to(device)
+        require_count("patch", patch, NETWORKS[network].min_side)
+        self._network = NETWORKS[network](weights)
+        self._device = "cpu"
         self._config = {
             "network": network,
             "weights": path_text(weights),
             "patch": patch,
-            "device": device,
         }
         notes = [
             "SwAV" if network == "swav" else "",
@@ -95,6 +91,12 @@ class _PatchSets:
         ]
         self.label = f"{title} ({', '.join(filter(None, notes))})"
         self.reset()
+
+    def to(self, device: str) -> _PatchSets:
+        """Work on ``device`` from now on."""
+        self._network.to(device)
+        self._device = device
+        return self
 
     def reset(self) -> None:
         self._features: tuple[list[Tensor], list[Tensor]] = ([], [])  # reconstructions, originals
@@ -109,8 +111,8 @@ class _PatchSets:
     @torch.no_grad()
     def _features_of(self, squares: np.ndarray) -> Tensor:  # [n, side, side, 3] -> [n, C] float64
         images = torch.from_numpy(squares).permute(0, 3, 1, 2)
-        device = self._config["device"]
-        return torch.cat([self._network(part.to(device)).double().cpu() for part in images.split(_BATCH)])
+        parts = (part.to(self._device) for part in images.split(_BATCH))
+        return torch.cat([self._network(part).double().cpu() for part in parts])
 
     def _sets(self, least: int, advice: str) -> tuple[Tensor, Tensor]:  # [n, C] twice
         """Features of reconstructions and of originals, of ``least`` patches or more."""
@@ -145,10 +147,9 @@ class FID(_PatchSets):
 
     Args:
         network: "inception" or "swav".
-        weights: path of ``inception.safetensors`` or ``swav.safetensors``; without it, that file in the folder
-            PYCODEC_METRIC_WEIGHTS; "random" for a narrow network that measures nothing.
+        weights: path of ``inception.safetensors`` or ``swav.safetensors``; without it, that file in the
+            folder PYCODEC_METRIC_WEIGHTS; "random" for a narrow network that measures nothing.
         patch: side of the patches in pixels.
-        device: the network runs on.
     """
 
     def __init__(
@@ -156,9 +157,8 @@ class FID(_PatchSets):
         network: str = "inception",
         weights: str | os.PathLike[str] | None = None,
         patch: int = 256,
-        device: str = "cpu",
     ):
-        super().__init__("FID", network, weights, patch, device)
+        super().__init__("FID", network, weights, patch)
 
     def compute(self) -> float:
         return frechet_distance(*self._sets(2, ""))
@@ -170,7 +170,7 @@ class KID(_PatchSets):
     Mean over random subsets; around zero, and negative as often, for sets of one distribution.
 
     Args:
-        network, weights, patch, device: as for `FID`.
+        network, weights, patch: as for `FID`.
         subsets: how many are drawn.
         subset_size: patches in each; at most as many as there are.
         seed: of the draws.
@@ -181,16 +181,14 @@ class KID(_PatchSets):
         network: str = "inception",
         weights: str | os.PathLike[str] | None = None,
         patch: int = 256,
-        device: str = "cpu",
         subsets: int = 100,
         subset_size: int = 1000,
         seed: int = 0,
     ):
-        if min(subsets, subset_size - 1) < 1:
-            raise InvalidInput(
-                f"subsets is {subsets} and subset_size {subset_size}, expected at least 1 and 2"
-            )
-        super().__init__("KID", network, weights, patch, device)
+        require_count("subsets", subsets)
+        require_count("subset_size", subset_size, 2)
+        require_count("seed", seed, 0)
+        super().__init__("KID", network, weights, patch)
         self._config.update(subsets=subsets, subset_size=subset_size, seed=seed)
 
     def compute(self) -> float:

@@ -1,8 +1,8 @@
 """The ResNet-50 that SwAV trained without labels (Caron et al. 2020), for FID and KID.
 
-He et al. 2016, "Deep residual learning for image recognition", its stride in the 3x3 convolutions; tensors have
-torchvision's names. FID over these features sees less of ImageNet's classes (Kynkäänniemi et al. 2023; Muckley
-et al. 2023, appendix).
+He et al. 2016, "Deep residual learning for image recognition", its stride in the 3x3 convolutions; tensors
+have torchvision's names. FID over these features sees less of ImageNet's classes (Kynkäänniemi et al. 2023;
+Muckley et al. 2023, appendix).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from .weights import fill, width
+from .weights import Weights
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.228, 0.224, 0.225)  # 0.228, not ImageNet's 0.229: as SwAV was trained
 
@@ -42,14 +42,15 @@ class SwAV(nn.Sequential):
     """Features of 8-bit images for FID and KID: the 2048 channels of the last average pool.
 
     Args:
-        weights: path of ``swav.safetensors``, None or "random", as `weights.fill` takes it.
+        weights: path of ``swav.safetensors``, None or "random", as `Weights` takes it.
     """
 
     preprocessing = "at their own size, ImageNet's mean and deviation"
     min_side = 32
 
     def __init__(self, weights: str | os.PathLike[str] | None = None):
-        inner = channels = width(64, weights)
+        source = Weights("swav", weights)
+        inner = channels = source.width(64)
         modules: OrderedDict[str, nn.Module] = OrderedDict(
             conv1=nn.Conv2d(3, channels, 7, 2, 3, bias=False),
             bn1=nn.BatchNorm2d(channels),
@@ -66,7 +67,7 @@ class SwAV(nn.Sequential):
         super().__init__(modules)
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
-        self.identity = fill(self, "swav", weights)
+        self.identity = source.fill(self)
 
     def forward(self, images: Tensor) -> Tensor:  # [N, 3, H, W] uint8 -> [N, 2048]
         return super().forward((images / 255 - self.mean) / self.std).mean((2, 3))

@@ -2,8 +2,8 @@
 
 Karras et al. 2018, "Progressive growing of GANs", section 5, with two changes for reconstructions. Patches of
 both sets come from the same places, so that equal sets are at distance zero. And both are normalised by the
-mean and deviation of the originals' channels, not each set by its own: a reconstruction that has lost contrast
-in a band, which is what blur is, would else be forgiven.
+mean and deviation of the originals' channels, not each set by its own: a reconstruction that has lost
+contrast in a band, which is what blur is, would else be forgiven.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.ndimage import correlate1d
 
 from pycodec.errors import InvalidInput
 
-from .common import ROUNDING, pictures, require_side
+from .common import ROUNDING, pictures, require_count, require_side
 
 PATCH = 7  # pixels a side, of every level
 _TAPS = np.array([1, 4, 6, 4, 1], np.float32) / 16
@@ -59,9 +59,8 @@ class SWD:
 
     def __init__(self, levels: int = 4, patches: int = 128, directions: int = 512, seed: int = 0):
         self._config = {"levels": levels, "patches": patches, "directions": directions, "seed": seed}
-        for name in ("levels", "patches", "directions"):
-            if type(self._config[name]) is not int or self._config[name] < 1:
-                raise InvalidInput(f"{name} is {self._config[name]!r}, expected a whole number from 1 on")
+        for name, value in self._config.items():
+            require_count(name, value, least=0 if name == "seed" else 1)
         self.reset()
 
     def reset(self) -> None:

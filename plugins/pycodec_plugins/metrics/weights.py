@@ -1,7 +1,7 @@
 """Weights of the networks behind metrics: safetensors on this machine, never fetched, never unpickled.
 
-`PUBLISHED` says what each file is made of; ``pycodec metric-weights`` makes it. ``"random"`` instead of a path
-gives a narrow network of seeded random weights, which shows that a metric works and measures nothing.
+`PUBLISHED` says what each file is made of; ``pycodec metric-weights`` makes it. ``"random"`` instead of a
+path gives a narrow network of seeded random weights, which shows that a metric works and measures nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from pycodec import weights as weights_files
+from pycodec import weights
 from pycodec.errors import MissingWeights, WeightsMismatch
 
 VARIABLE = "PYCODEC_METRIC_WEIGHTS"
@@ -23,7 +22,7 @@ RANDOM = "random"
 NARROW = 8
 """Networks of random weights have an eighth of the channels."""
 UNUSED = "num_batches_tracked"
-"""A tensor of normalisations that only training looks at: not all published files have it, and ours do not."""
+"""A tensor of normalisations that only training looks at: published files may have it, ours do not."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ _ALEXNET = Published(
 )
 _VGG16 = Published(
     "https://download.pytorch.org/models/vgg16-397923af.pth",
-    "Visual Geometry Group, CC BY 4.0, by way of torchvision; trained on ImageNet",
+    "torchvision, BSD-3-Clause; trained on ImageNet",
     prefix="features.",
     renamed="features.",
 )
@@ -81,46 +80,54 @@ PUBLISHED = {
 """Name of a weights file of ours, without its suffix, to what it is made of."""
 
 
-def width(full: int, weights: str | os.PathLike[str] | None) -> int:
-    """Channels of a network's first layer, of which it has ``full`` unless its weights are random."""
-    return full // NARROW if weights == RANDOM else full
-
-
-def fill(module: nn.Module, name: str, weights: str | os.PathLike[str] | None) -> str:
-    """Give a network its weights for good, and return what identifies them: a sha256, or ``"random"``.
+class Weights:
+    """Where a network gets its weights, found before the network is made.
 
     Args:
-        module: made with `width`.
         name: key of `PUBLISHED`.
-        weights: path of the file; ``"random"``; or None for ``NAME.safetensors`` in the folder that
+        given: path of the file; ``"random"``; or None for ``NAME.safetensors`` in the folder that
             PYCODEC_METRIC_WEIGHTS names.
 
     Raises:
         MissingWeights: there is no such file; says how to make it.
-        WeightsMismatch: it holds other weights.
     """
-    if weights == RANDOM:
-        _randomise(module)
-        identity = RANDOM
-    else:
-        path = _path(name, weights)
-        tensors, metadata = weights_files.load(path)
+
+    def __init__(self, name: str, given: str | os.PathLike[str] | None):
+        self._name = name
+        self._path = None if given == RANDOM else _path(name, given)
+
+    def width(self, full: int) -> int:
+        """Channels of the network's first layer, of which it has ``full`` unless its weights are random."""
+        return full if self._path else full // NARROW
+
+    def fill(self, module: nn.Module) -> str:
+        """Give the network its weights for good, and return what identifies them: a sha256, or ``"random"``.
+
+        Raises:
+            WeightsMismatch: the file holds other weights.
+        """
+        identity = self._load(module, self._path) if self._path else _randomise(module)
+        module.requires_grad_(False).eval()
+        return identity
+
+    def _load(self, module: nn.Module, path: Path) -> str:
+        tensors, metadata = weights.load(path)
         found = metadata["config"].get("metric_weights")
-        if found != name:
-            raise WeightsMismatch(f"{path} holds {found or 'other weights'}, expected weights of {name}")
+        if found != self._name:
+            raise WeightsMismatch(
+                f"{path} holds {found or 'other weights'}, expected weights of {self._name}"
+            )
         counts = {key: t.numpy() for key, t in module.state_dict().items() if key.endswith(UNUSED)}
-        weights_files.load_module(module, {**counts, **tensors})
-        identity = f"sha256 {metadata['fingerprint']}"
-    module.requires_grad_(False).eval()
-    return identity
+        weights.load_module(module, {**counts, **tensors})
+        return f"sha256 {metadata['fingerprint']}"
 
 
-def _path(name: str, weights: str | os.PathLike[str] | None) -> Path:
+def _path(name: str, given: str | os.PathLike[str] | None) -> Path:
     folder = os.environ.get(VARIABLE)
-    if weights is None and not folder:
+    if given is None and not folder:
         where = f"neither weights= nor {VARIABLE} says where {name}.safetensors is"
     else:
-        path = Path(weights) if weights is not None else Path(str(folder), f"{name}.safetensors")
+        path = Path(given) if given is not None else Path(str(folder), f"{name}.safetensors")
         if path.is_file():
             return path
         where = f"there is no {path}"
@@ -131,21 +138,21 @@ def _path(name: str, weights: str | os.PathLike[str] | None) -> Path:
     )
 
 
-def _randomise(module: nn.Module) -> None:
+def _randomise(module: nn.Module) -> str:
     """Seeded weights that keep the size of activations (He et al. 2015); vectors of weights positive, for
     they weigh distances; normalisation left as it is made.
     """
     generator = torch.Generator().manual_seed(0)
-    normalising: set[Any] = {m for m in module.modules() if isinstance(m, nn.BatchNorm2d)}
-    own = {id(p) for m in normalising for p in m.parameters()}
-    for name, p in module.named_parameters():
-        if id(p) in own:
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
             continue
-        drawn = torch.randn(p.shape, generator=generator)
-        if p.ndim > 1:
-            drawn *= math.sqrt(2 / p[0].numel())
-        elif not name.endswith("bias"):
-            drawn = drawn.abs() / len(p)
-        else:
-            drawn *= 0.1
-        p.data.copy_(drawn)
+        for name, p in part.named_parameters(recurse=False):
+            drawn = torch.randn(p.shape, generator=generator)
+            if p.ndim > 1:
+                drawn *= math.sqrt(2 / p[0].numel())
+            elif name == "bias":
+                drawn *= 0.1
+            else:
+                drawn = drawn.abs() / len(p)
+            p.data.copy_(drawn)
+    return RANDOM
