@@ -22,7 +22,8 @@ class LPIPS(nn.Module):
     """Distance of images in the features of a network; as a loss, ``LPIPS(weights=...)(x_hat, x).mean()``.
 
     Eq. 1 of the paper, version 0.1 of the heads. The features' norm is sqrt(epsilon + sum of squares): with
-    epsilon outside the root, as published, the gradient is infinite where every channel is zero.
+    epsilon outside the root, as published, the gradient is not finite where the squares of all channels
+    vanish.
 
     Args:
         network: "alex" or "vgg".
