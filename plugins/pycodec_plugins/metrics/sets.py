@@ -167,7 +167,8 @@ class FID(_PatchSets):
 class KID(_PatchSets):
     """Squared kernel distance of the features of both sets of patches, unbiased (Bińkowski et al. 2018).
 
-    Mean over random subsets; around zero, and negative as often, for sets of one distribution.
+    Mean over random subsets; around zero, and negative as often, for independent sets of one distribution.
+    Reconstructions depend on their originals: near them it is below zero.
 
     Args:
         network, weights, patch: as for `FID`.
