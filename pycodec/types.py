@@ -292,6 +292,16 @@ class DeclaredMetric(Protocol):
     of_set: bool
     """Its value belongs to a set of images (FID), not to each of them."""
 
+    def info(self) -> Config:
+        """What a reader needs to repeat its value beside `Metric.config`, as JSON: preprocessing, how many
+        images it took in, what identifies its weights.
+        """
+        ...
+
+    def to(self, device: str) -> Any:
+        """Work on a device from now on, "cuda"; without it, on the CPU."""
+        ...
+
 
 KINDS: Mapping[str, type] = {
     "transform": Transform,
