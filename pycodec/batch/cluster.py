@@ -6,10 +6,13 @@ Tasks write outputs, this process alone writes the manifest.
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 import threading
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pycodec.batch.plan import Job
@@ -18,26 +21,55 @@ from pycodec.errors import InvalidInput, MissingDependency
 
 RETRIES = 3
 """How often a file is tried again that was lost with its worker or node."""
+PATIENCE_SECONDS = 20
 QUEUED = 2  # tasks a CPU: one runs, the next is there already
 
 
-def run_on_ray(
-    settings: Settings, jobs: Sequence[Job], limit: int | None, address: str | None, stop: threading.Event
-) -> Generator[Outcome, None, None]:
-    """Outcomes of the jobs as they come; after ``stop`` only of those that were begun.
+@contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """The module ``ray``, connected to a cluster; a connection that is there already is used, and stays.
 
     Args:
-        limit: tasks at a time, at most.
         address: of the cluster; by default that of RAY_ADDRESS, or of one that runs on this machine.
 
     Raises:
         MissingDependency: Ray is not installed.
         InvalidInput: there is no such cluster.
     """
-    ray = _ray()
-    ours = not ray.is_initialized()
-    if ours:
-        _connect(ray, address)
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependency(
+            "the engine ray needs Ray, which is not installed: pip install 'pycodec[ray]'"
+        ) from error
+    if ray.is_initialized():
+        yield ray
+        return
+    address = address or os.environ.get("RAY_ADDRESS") or "auto"
+    try:
+        _reach(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        where = "this machine" if address == "auto" else address
+        raise InvalidInput(
+            f"no Ray cluster at {where}: name one with --address or RAY_ADDRESS, or start one with "
+            "ray start --head"
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def run_on_ray(
+    ray: Any, settings: Settings, jobs: Sequence[Job], limit: int | None, stop: threading.Event
+) -> Generator[Outcome, None, None]:
+    """Outcomes of the jobs as they come; after ``stop`` only of those that were begun.
+
+    Args:
+        ray: as `connected` gives it.
+        limit: tasks at a time, at most; by default as the cluster has room for.
+    """
     waiting, lost = deque(jobs), Counter[str]()
     running: dict[Any, Job] = {}
     # Retries are ours: Ray repeats a task that runs out of memory without end.
@@ -65,29 +97,13 @@ def run_on_ray(
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
-        if ours:
-            ray.shutdown()
 
 
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingDependency(
-            "the engine ray needs Ray, which is not installed: pip install 'pycodec[ray]'"
-        ) from error
-    return ray
-
-
-def _connect(ray: Any, address: str | None) -> None:
-    try:
-        ray.init(address=address or "auto", log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = address or os.environ.get("RAY_ADDRESS") or "this machine"
-        raise InvalidInput(
-            f"no Ray cluster at {where}: name one with --address or RAY_ADDRESS, or start one with "
-            "ray start --head"
-        ) from error
+def _reach(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT or ray://HOST:PORT: Ray itself would wait for ever."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), PATIENCE_SECONDS).close()
 
 
 def _sentence(error: Exception) -> str:

@@ -6,13 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pycodec import files, images, weights
-from pycodec.batch.cluster import run_on_ray
+from pycodec.batch.cluster import connected, run_on_ray
 from pycodec.batch.local import run_local
 from pycodec.batch.manifest import NAME, Manifest, Record
 from pycodec.batch.plan import SUFFIX, Direction, Job, choose_direction, find_inputs, plan
@@ -133,11 +133,12 @@ def run(
         from pycodec.codec import check_device
 
         check_device(device)
-    with _opened(out, todo, resume) as manifest, _interruptible() as stop:
+    cluster = connected(address) if engine == "ray" else nullcontext()
+    with cluster as ray, _opened(out, todo, resume) as manifest, _interruptible() as stop:
         _check_options(manifest, settings.options)
         todo = [replace(job, earlier=manifest.records.get(job.target)) for job in todo]
         if engine == "ray":
-            outcomes = run_on_ray(replace(settings, threads=1), todo, jobs, address, stop)
+            outcomes = run_on_ray(ray, replace(settings, threads=1), todo, jobs, stop)
         else:
             count = jobs or _default_jobs(device)
             threads = 1 if count > 1 else None
