@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from folders import contents, write_images
+from PIL import Image
+from tile_codec import HANGS_ONCE, MARKS
 
 from pycodec import batch
 
@@ -42,7 +44,10 @@ def test_a_run_killed_three_times_ends_as_an_undisturbed_one(
     tmp_path: Path, tile: dict[str, str], direction: str
 ) -> None:
     source, options = tmp_path / "in", {"codec": "tile"}
-    write_images(source, FILES)
+    write_images(source, FILES - 1)
+    Image.new("RGB", (HANGS_ONCE, 16)).save(source / "0.png")
+    mark = Path(tile[MARKS], f"{HANGS_ONCE}x16")
+    mark.touch()
     if direction == "decompress":
         batch.run([source], tmp_path / "packed", jobs=2, **options)
         source, options = tmp_path / "packed", {}
@@ -50,12 +55,13 @@ def test_a_run_killed_three_times_ends_as_an_undisturbed_one(
     expected = contents(tmp_path / "undisturbed")
     assert len(expected) == FILES
 
+    mark.unlink()  # now a worker compresses one image for ever, until somebody ends it
     out, program = tmp_path / "out", tmp_path / "program.py"
     program.write_text(PROGRAM)
     moments = sorted(random.Random(direction).sample(range(1, FILES - 10), KILLS))
     for lines in moments:
         command = [sys.executable, program, source, out, str(lines), direction]
-        # It ends when nobody holds its output any more: no worker outlives the run.
+        # This returns when nobody holds its output any more: no worker outlives the run.
         done = subprocess.run(command, env=tile, capture_output=True, text=True, timeout=100)
         assert done.returncode == -signal.SIGKILL, done.stderr
         assert len(contents(out)) < FILES
