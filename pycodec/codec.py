@@ -281,12 +281,7 @@ class Codec:
         return _pixels(x[0, :, :height, :width].permute(1, 2, 0))
 
     def _move(self, device: str) -> None:
-        try:
-            kind = torch.device(device).type
-        except RuntimeError as error:
-            raise InvalidInput(f"unknown device {device!r}, expected cpu or cuda") from error
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
+        check_device(device)
         for part in self._modules():
             part.to(device)
 
@@ -327,6 +322,20 @@ def decompress(
     else:
         codec = loading.load(header.codec, weights_file=weights_file)
     return codec.decompress(data, device)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here.
+
+    Raises:
+        InvalidInput: says so, or that there is no such device at all.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InvalidInput(f"unknown device {device!r}, expected cpu or cuda") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
 
 
 def _channels_last(y: Tensor) -> Tensor:  # [1, C, h, w]

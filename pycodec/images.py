@@ -32,6 +32,21 @@ MAX_PIXELS = 2**27
 MAX_ICC_BYTES = 2**24
 """Longer colour profiles are refused, both ways."""
 
+# What was decoded is not to be lossily compressed once more without need.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "AVIF": {"quality": 95},
+    "JPEG": {"quality": 95},
+    "WEBP": {"lossless": True, "exact": True},
+}
+_NOT_PICTURES = {
+    "BUFR",
+    "EPS",
+    "GRIB",
+    "HDF5",
+    "MPEG",
+    "PCI",
+    "WMF",
+}  # Pillow knows them, and needs others to read them; PCI is our own, which pycodec.pillow adds
 _READ_ERRORS = (  # what Pillow's readers raise at files that are not what they say
     AttributeError,
     EOFError,
@@ -112,6 +127,46 @@ def to_pil(
     if icc:
         image.info["icc_profile"] = icc
     return image
+
+
+def readable_suffixes() -> set[str]:
+    """Suffixes of the image files that Pillow reads, ".jpg" and its like."""
+    known = Image.registered_extensions()  # loads Pillow's formats
+    return {s for s, name in known.items() if name in Image.OPEN and name not in _NOT_PICTURES}
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Pillow's name of the format that the name of an image file asks for.
+
+    Raises:
+        InvalidInput: Pillow writes no such format.
+    """
+    suffix = Path(path).suffix.lower()
+    name = Image.registered_extensions().get(suffix)  # loads Pillow's formats
+    if name is None or name not in Image.SAVE or name in _NOT_PICTURES:
+        raise InvalidInput(
+            f"cannot write {path}: Pillow writes no {suffix or 'file without suffix'}; name it .png"
+        )
+    return name
+
+
+def encoded(image: Image.Image, image_format: str, path: str | os.PathLike[str]) -> bytes:
+    """A decoded image as a file of one of Pillow's formats, with its colour profile.
+
+    Raises:
+        InvalidInput: the format cannot hold it; ``path`` is what the error calls the file.
+    """
+    if image_format == "JPEG" and image.mode in ("LA", "RGBA"):
+        raise InvalidInput(f"cannot write {path}: JPEG has no transparency, and this image has; name it .png")
+    out = io.BytesIO()
+    options = dict(_SAVE_OPTIONS.get(image_format, {}))
+    if "icc_profile" in image.info:
+        options["icc_profile"] = image.info["icc_profile"]
+    try:
+        image.save(out, image_format, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(f"cannot write {path}: {error}; name it .png") from error
+    return out.getvalue()
 
 
 def pack_alpha(alpha: np.ndarray) -> bytes:  # [H, W] uint8

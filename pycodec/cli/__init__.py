@@ -22,6 +22,7 @@ COMMANDS = {
     "compress": ("pycodec.cli.compress:command", "Compress an image to a .pci file."),
     "decompress": ("pycodec.cli.decompress:command", "Turn a .pci file back into an image."),
     "info": ("pycodec.cli.info:command", "Show what is in a .pci file."),
+    "batch": ("pycodec.cli.batch:command", "Compress or decompress whole folders."),
     "demo": ("pycodec.cli.demo:command", "Take a photograph there and back and compare with JPEG."),
     "train": ("pycodec.cli.train:command", "Train a codec from a recipe."),
     "export": ("pycodec.cli.export:command", "Write the weights of a training run as it stands."),

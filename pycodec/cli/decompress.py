@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycodec import files, profiling
+from pycodec import files, images, profiling
 from pycodec.cli.compress import profile_line, refuse_same_file, use_threads, waiting
-from pycodec.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-# What was decoded is not to be lossily compressed once more without need.
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "AVIF": {"quality": 95},
-    "JPEG": {"quality": 95},
-    "WEBP": {"lossless": True, "exact": True},
-}
 
 
 @click.command()
@@ -47,7 +34,7 @@ def command(
     """
     target = str(Path(source).with_suffix(".png")) if output is None else output
     refuse_same_file(source, target)
-    image_format = _format_of(target)
+    image_format = images.format_of(target)
     data = files.read_bytes(source)
 
     from pycodec.codec import decompress  # imports torch: only once there is something to decode
@@ -57,36 +44,7 @@ def command(
     with profiling.profile(waiting(device) if profile else None) as stages:
         image = decompress(data, device, weights)
     seconds = time.perf_counter() - start
-    files.write_bytes(target, _encoded(image, image_format, target))
+    files.write_bytes(target, images.encoded(image, image_format, target))
     click.echo(f"{target}: {image.width} x {image.height} {image.mode}, {seconds:.2f} s")
     if profile:
         click.echo(profile_line(stages, seconds))
-
-
-def _format_of(target: str) -> str:
-    """Pillow's name of the format that a file name asks for."""
-    from PIL import Image
-
-    suffix = Path(target).suffix.lower()
-    name = Image.registered_extensions().get(suffix)  # loads Pillow's formats
-    if name not in Image.SAVE or suffix == ".pci":  # which pycodec.pillow adds
-        raise InvalidInput(
-            f"cannot write {target}: Pillow writes no {suffix or 'file without suffix'}; name it .png"
-        )
-    return name
-
-
-def _encoded(image: Image, image_format: str, target: str) -> bytes:
-    if image_format == "JPEG" and image.mode in ("LA", "RGBA"):
-        raise InvalidInput(
-            f"cannot write {target}: JPEG has no transparency, and this image has; name it .png"
-        )
-    out = io.BytesIO()
-    options = dict(_SAVE_OPTIONS.get(image_format, {}))
-    if "icc_profile" in image.info:
-        options["icc_profile"] = image.info["icc_profile"]
-    try:
-        image.save(out, image_format, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidInput(f"cannot write {target}: {error}; name it .png") from error
-    return out.getvalue()

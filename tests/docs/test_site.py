@@ -75,6 +75,7 @@ def is_documented(module: str, name: str, value: object, documented: set[str]) -
 
 MODULES = [
     "pycodec",
+    "pycodec.batch",
     "pycodec.bitstream",
     "pycodec.coding",
     "pycodec.config",
