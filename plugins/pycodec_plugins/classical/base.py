@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from pycodec import weights
-from pycodec.errors import CorruptStream, InvalidInput, PycodecError
-from pycodec.images import ImageLike, Picture, as_picture
+from pycodec.errors import CorruptStream, InvalidInput, ProgramFailed, PycodecError
+from pycodec.images import Picture, as_picture
+
+if TYPE_CHECKING:
+    from pycodec.images import ImageLike
 
 
 class ClassicalCodec(ABC):
@@ -66,6 +69,8 @@ class ClassicalCodec(ABC):
         """
         try:
             return self.decode(data)
+        except ProgramFailed as error:
+            raise CorruptStream(f"not a {self.label} file that decodes: {error}") from error
         except PycodecError:
             raise
         except Exception as error:  # whatever the library raises at files that are not what they say

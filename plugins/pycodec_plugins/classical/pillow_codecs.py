@@ -109,7 +109,6 @@ class WebP(PillowCodec):
 
     Args:
         method: effort, 0 to 6.
-        sharp_yuv: slower conversion that keeps sharper edges of colour.
     """
 
     name, label, suffix, media_type = "webp", "WebP", ".webp", "image/webp"
@@ -117,11 +116,9 @@ class WebP(PillowCodec):
     qualities, default_quality, whole = (0, 100), 75, False
     settings = (0, 1, 3, 8, 15, 25, 38, 52, 66, 76, 84, 90, 93, 96)
 
-    def __init__(self, method: int = 6, sharp_yuv: bool = False):
+    def __init__(self, method: int = 6):
         one_of("method", method, range(7))
-        one_of("sharp_yuv", sharp_yuv, (True, False))
-        words = ["lossy", f"method {method}", "sharp YUV" * sharp_yuv]
-        super().__init__(", ".join(filter(None, words)), method=method, use_sharp_yuv=sharp_yuv)
+        super().__init__(f"lossy, method {method}", method=method)
 
 
 class Avif(PillowCodec):
@@ -189,7 +186,7 @@ class JpegXL(PillowCodec):
     name, label, suffix = "jxl", "JPEG XL", ".jxl"
     format = "JXL"
     qualities, default_quality, whole = (0, 99), 75, False
-    settings = (10, 20, 30, 40, 50, 60, 70, 80, 88, 93)
+    settings = (0, 5, 10, 18, 28, 40, 55, 68, 79, 87, 92, 95)
     keeps_profile = False
 
     def __init__(self, effort: int = 7):
@@ -208,13 +205,12 @@ class Heic(PillowCodec):
 
     Args:
         subsampling: of chroma: "4:2:0", "4:2:2" or "4:4:4".
-        preset: of x265, "ultrafast" to "placebo".
     """
 
     name, label, suffix = "heic", "HEIC", ".heic"
     format = "HEIF"
     qualities, default_quality = (0, 100), 50
-    settings = (5, 10, 16, 22, 28, 35, 42, 50, 58, 66, 74)
+    settings = (8, 13, 18, 23, 28, 34, 40, 46, 52, 60, 68)
 
     def __init__(self, subsampling: str = "4:4:4"):
         one_of("subsampling", subsampling, SUBSAMPLINGS)

@@ -1,10 +1,10 @@
-"""Registers the classical codecs: through Pillow, and through its plugins."""
+"""Registers the classical codecs: through Pillow, through its plugins, and through programs."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from pycodec_plugins.classical.missing import module
+from pycodec_plugins.classical.missing import module, program
 
 PYCODEC_API = 1
 PILLOW = "pycodec_plugins.classical.pillow_codecs"
@@ -39,4 +39,22 @@ def pycodec_register_codecs(register):
         f"{PILLOW}:Heic",
         summary="HEIC, still images of HEVC, by libheif",
         missing=partial(needs_extra, "pillow_heif"),
+    )
+    register(
+        "vtm",
+        "pycodec_plugins.classical.vtm:Vtm",
+        summary="H.266/VVC intra by the reference software VTM",
+        missing=partial(program, "vtm"),
+    )
+    register(
+        "bpg",
+        "pycodec_plugins.classical.bpg:Bpg",
+        summary="BPG, still images of HEVC, by bpgenc",
+        missing=partial(program, "bpg"),
+    )
+    register(
+        "x265",
+        "pycodec_plugins.classical.ffmpeg:X265",
+        summary="H.265/HEVC intra by x265 in ffmpeg",
+        missing=partial(program, "x265"),
     )
