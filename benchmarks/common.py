@@ -25,6 +25,7 @@ from .timing import QUICK, Effort, Row
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+ANCHORS = ("jpeg", "webp", "jpeg2000", "avif")  # classical codecs that pages compare with
 ON_CPU = "pycodec, cpu"  # the subject beside a device
 _PACKAGES = (
     "pycodec",

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pycodec.evaluation import classical
 from pycodec.evaluation.metrics import decibels
 
+from . import common
 from .goals import MET, describe, score
 from .tables import label
 
@@ -27,7 +27,7 @@ def rate_distortion(document: dict[str, Any]) -> tuple[str, Callable[[], bytes]]
     def draw(figure: Any) -> None:
         axes = figure.subplots(1, 2)
         for name, points in mean_points.items():
-            classic = name in classical.CODECS
+            classic = name in common.ANCHORS
             style = {"linewidth": 1.0, "linestyle": "--"} if classic else {"linewidth": 2.0}
             for axis, metric in zip(axes, ("psnr", "ms_ssim"), strict=True):
                 shown = [(p["bpp"], p[metric]) for p in points if p[metric] is not None and p["bpp"] <= 2.1]

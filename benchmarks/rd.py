@@ -14,8 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pycodec
 from pycodec.errors import InvalidInput
-from pycodec.evaluation import classical, rd
+from pycodec.evaluation import rd
 
 from . import common
 
@@ -26,14 +27,16 @@ METRICS: tuple[rd.Metric, ...] = ("psnr", "ms_ssim")
 
 def open_codec(name: str, qualities: list[float] | None) -> tuple[rd.ImageCodec, list[float], dict[str, Any]]:
     """The codec, its settings, and what identifies its results."""
-    if name in classical.CODECS:
-        anchor = classical.load(name)
+    if name in common.ANCHORS:
+        anchor: Any = pycodec.load(name)
         settings = list(anchor.settings)
-        identity = {"description": anchor.description, "version": anchor.version(), "settings": settings}
+        identity = {
+            "description": f"{anchor.label}, {anchor.description}",
+            "version": anchor.version(),
+            "settings": settings,
+        }
         return anchor, settings, identity
     import torch
-
-    import pycodec
 
     torch.set_num_threads(1)
     codec = pycodec.load(name)
@@ -67,8 +70,8 @@ def load_previous(path: Path, data: dict[str, Any]) -> tuple[dict[str, Any], lis
 def summarise(data: dict[str, Any], codecs: dict[str, Any], rows: list[rd.Row]) -> dict[str, Any]:
     """The document: mean points, every learned codec against every classical one, and the rows."""
     of = {name: [row for row in rows if row.codec == name] for name in codecs}
-    learned = [name for name in codecs if name not in classical.CODECS]
-    anchors = [name for name in codecs if name in classical.CODECS]
+    learned = [name for name in codecs if name not in common.ANCHORS]
+    anchors = [name for name in codecs if name in common.ANCHORS]
     comparisons: dict[str, Any] = {}
     for test in learned:
         for anchor in anchors:
@@ -131,7 +134,7 @@ def main() -> int:
         "--codecs", type=common.names, default=[], help="learned codecs to measure, e.g. ctx3d,cpm"
     )
     parser.add_argument(
-        "--anchors", type=common.names, default=list(classical.CODECS), help="classical codecs (default: all)"
+        "--anchors", type=common.names, default=list(common.ANCHORS), help="classical codecs (default: all)"
     )
     parser.add_argument(
         "--qualities", type=common.numbers, help="settings of learned codecs (default: every whole quality)"

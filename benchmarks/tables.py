@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pycodec.evaluation import classical, rd
+from pycodec.evaluation import rd
 
 from . import common
 from .goals import describe, short
@@ -39,7 +39,7 @@ def number(value: float | None, form: str) -> str:
 def rd_table(document: dict[str, Any]) -> str:
     """BD-rate of every learned codec against every classical one."""
     comparisons = document["comparisons"]
-    anchors = [name for name in document["codecs"] if name in classical.CODECS]
+    anchors = [name for name in document["codecs"] if name in common.ANCHORS]
     rows = []
     for test, against in comparisons.items():
         for metric, title in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM")):

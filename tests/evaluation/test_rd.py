@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 
+import pycodec
 from pycodec.errors import InvalidInput
-from pycodec.evaluation import classical, rd
+from pycodec.evaluation import rd
 
 
 def photograph(height: int = 200, width: int = 184, seed: int = 0) -> np.ndarray:
@@ -114,7 +113,7 @@ def test_sweep_measures_real_files(tmp_path: Path) -> None:
     sizes = {"one.png": (200, 184), "two.png": (64, 48)}
     for seed, (name, size) in enumerate(sizes.items()):
         Image.fromarray(photograph(*size, seed=seed)).save(tmp_path / name)
-    codec = classical.load("jpeg")
+    codec = pycodec.load("jpeg")
     found = list(rd.sweep(codec, "jpeg", [20, 80], rd.image_files(tmp_path)))
     assert [(row.image, row.setting) for row in found] == [(n, q) for n in sizes for q in (20, 80)]
     for row in found:
@@ -135,39 +134,6 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         rd.image_files(tmp_path)
 
 
-@pytest.mark.parametrize("name", list(classical.CODECS))
-def test_classical_codecs_spend_more_for_better(name: str) -> None:
-    if not features.check(classical.CODECS[name].feature):
-        with pytest.raises(InvalidInput, match="built without"):
-            classical.load(name)
-        return
-    codec, image = classical.load(name), photograph()
-    settings = codec.settings[1::5]
-    measured = [rd.measure(codec, name, setting, "a", image) for setting in settings]
-    assert all(a.bytes < b.bytes and a.psnr < b.psnr for a, b in itertools.pairwise(measured))
-    assert codec.version()
-
-
-def test_jpeg_is_progressive_and_subsampled() -> None:
-    data = classical.load("jpeg").compress(photograph(), 50)
-    with Image.open(io.BytesIO(data)) as image:
-        assert image.info.get("progressive")
-        assert [component[1:3] for component in image.layer] == [(2, 2), (1, 1), (1, 1)]
-
-
-def test_jpeg2000_uses_the_colour_transform() -> None:
-    """Pillow's default leaves it out, which costs several dB and flatters whatever is compared."""
-    data = classical.load("jpeg2000").compress(photograph(), 1.0)
-    style = data.index(b"\xff\x52")  # COD: length 2, style 1, progression 1, layers 2, then the transform
-    assert data[style + 8] == 1
-    assert data[style + 13] == 0  # the irreversible 9/7 wavelet
-
-
-def test_an_unknown_classical_codec_is_named() -> None:
-    with pytest.raises(InvalidInput, match=r"'jpg'; known are jpeg, webp, jpeg2000, avif"):
-        classical.load("jpg")
-
-
 def test_evaluation_leaves_torch_alone() -> None:
-    code = "import sys, pycodec.evaluation.rd, pycodec.evaluation.classical; sys.exit('torch' in sys.modules)"
+    code = "import sys, pycodec.evaluation.rd; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
