@@ -7,7 +7,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ def evaluate(
 ) -> Outcome:
     """Measure every codec at each of its settings on every image, and write what comes of it to ``out``.
 
-    ``rows.jsonl`` grows as rows are measured; ``rows.csv`` and ``results.json`` are written at the end. Rows
+    ``rows.jsonl``, and ``sets.jsonl`` with metrics of sets, grow as rows are measured; ``rows.csv`` and ``results.json`` are written at the end. Rows
     that ``out`` already holds are not measured again, if they are of the same images, codecs and metrics.
     What goes wrong with one image or setting is collected, and the others are measured.
 
@@ -166,7 +166,11 @@ def evaluate(
         OSError: ``out`` cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with results.journal(out / "rows.jsonl") as rows, results.journal(out / "sets.jsonl") as sets:
+    with ExitStack() as opened:
+        rows = opened.enter_context(results.journal(out / "rows.jsonl"))
+        sets = None
+        if any(quality.of_set for quality in qualities):
+            sets = opened.enter_context(results.journal(out / "sets.jsonl"))
         run = _Run(paths, qualities, rows, sets, watcher or Watcher())
         for subject in subjects:
             run.measure(subject)
@@ -197,12 +201,12 @@ class _Run:
         paths: Sequence[Path],
         qualities: Sequence[Quality],
         journal: Journal,
-        sets: Journal,
+        sets: Journal | None,
         watcher: Watcher,
     ):
         self.journal, self.sets, self.watcher = journal, sets, watcher
         self.earlier = [results.read_row(line) for line in journal.read()]
-        self.earlier_sets = sets.read()
+        self.earlier_sets = sets.read() if sets else []
         self.per_image = [quality for quality in qualities if not quality.of_set]
         self.of_set = [quality for quality in qualities if quality.of_set]
         self.metrics = metric_keys({quality.name: quality.entry() for quality in qualities})
@@ -322,7 +326,7 @@ class _Run:
             except Exception as error:  # of a metric that anybody wrote
                 self._fail(what, f"{quality.label} of all images", error)
                 values[quality.name] = None
-        if None not in values.values():
+        if self.sets and None not in values.values():
             keys = {quality.name: self.metrics[quality.name] for quality in self.of_set}
             self.sets.append({"place": self._set_place(subject, setting), "keys": keys, "values": values})
         return values
