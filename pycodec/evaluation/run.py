@@ -137,6 +137,23 @@ def dataset(sums: Mapping[Path, str]) -> dict[str, Any]:
     return {"name": name, "images": len(sums), "sha256": digest.hexdigest()}
 
 
+def lines_of(document: Mapping[str, Any], paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """The rows of a results document as lines of ``rows.jsonl``, so that `evaluate` measures none of them anew.
+
+    There are none if the document is of other images than ``paths``.
+    """
+    sums = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    if document["dataset"] != dataset(sums):
+        return []
+    images = {path.name: checksum[:16] for path, checksum in sums.items()}
+    codecs = {name: codec_key(entry) for name, entry in document["codecs"].items()}
+    metrics = metric_keys(document["metrics"])
+    return [
+        {**row, "keys": {"image": images[row["image"]], "codec": codecs[row["codec"]], "metrics": metrics}}
+        for row in document["rows"]
+    ]
+
+
 def evaluate(
     paths: Sequence[Path],
     subjects: Sequence[Subject],
@@ -148,9 +165,10 @@ def evaluate(
 ) -> Outcome:
     """Measure every codec at each of its settings on every image, and write what comes of it to ``out``.
 
-    ``rows.jsonl``, and ``sets.jsonl`` with metrics of sets, grow as rows are measured; ``rows.csv`` and ``results.json`` are written at the end. Rows
-    that ``out`` already holds are not measured again, if they are of the same images, codecs and metrics.
-    What goes wrong with one image or setting is collected, and the others are measured.
+    ``rows.jsonl`` grows as rows are measured, and ``sets.jsonl`` with the values of metrics of sets;
+    ``rows.csv`` and ``results.json`` are written at the end. Rows that ``out`` already holds are not measured
+    again, if they are of the same images, codecs and metrics. What goes wrong with one image or setting is
+    collected, and the others are measured.
 
     Args:
         paths: the images, each file name once.
