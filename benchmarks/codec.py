@@ -35,6 +35,7 @@ from . import common, compare, second_thread
 from .goals import Goal
 from .timing import Effort, Row, Subject, measure
 
+ANCHORS = ("jpeg", "webp", "jpeg2000", "avif")  # the codecs of Pillow
 TWO_THREADS, FROM_FILE = second_thread.SUBJECT, "pycodec, from file"
 START_UP = {
     "python": "pass",
@@ -129,7 +130,7 @@ def case(name: str, quality: float, device: str, image: Path, with_peers: bool, 
 def same_size(pixels: np.ndarray, size: int) -> list[tuple[str, Any, float, bytes]]:
     """Every codec of Pillow at its lowest setting that takes at least ``size`` bytes, or its highest."""
     found = []
-    for title in common.ANCHORS:
+    for title in ANCHORS:
         try:
             peer: Any = pycodec.load(title)
         except MissingDependency:
@@ -173,7 +174,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         image = cut(arguments.image, Path(folder)) if arguments.quick else arguments.image
         rows, settings = measure_all(arguments, image)
-    absent = {name: "not in this Pillow" for name in common.ANCHORS if not available(name)}
+    absent = {name: "not in this Pillow" for name in ANCHORS if not available(name)}
     common.report(arguments, settings, rows, GOALS if arguments.device == "cpu" else (), absent)
     return 0
 
