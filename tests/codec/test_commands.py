@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pycodec
 from pycodec import bitstream, cli, weights
 from pycodec.cli.demo import jpeg_of_size
-from pycodec.evaluation import classical
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_demo_draws_the_photograph_three_times(run, tmp_path):
 
 @pytest.mark.parametrize("size", [400, 900, 2000])
 def test_demo_compares_with_the_largest_jpeg_that_fits(photo, size):
-    sizes = [len(classical.load("jpeg").compress(photo(64, 64), quality)) for quality in range(1, 96)]
+    sizes = [len(pycodec.load("jpeg").compress(photo(64, 64), quality)) for quality in range(1, 96)]
     below = [s for s in sizes if s <= size] or sizes[:1]
     assert abs(len(jpeg_of_size(photo(64, 64), size).data) - max(below)) <= 0.02 * size
 

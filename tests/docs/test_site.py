@@ -79,7 +79,6 @@ MODULES = [
     "pycodec.coding",
     "pycodec.config",
     "pycodec.errors",
-    "pycodec.evaluation.classical",
     "pycodec.evaluation.metrics",
     "pycodec.evaluation.rd",
     "pycodec.images",
