@@ -23,6 +23,7 @@ COMMANDS = {
     "decompress": ("pycodec.cli.decompress:command", "Turn a .pci file back into an image."),
     "info": ("pycodec.cli.info:command", "Show what is in a .pci file."),
     "demo": ("pycodec.cli.demo:command", "Take a photograph there and back and compare with JPEG."),
+    "eval": ("pycodec.cli.eval:command", "Measure codecs on a folder of images: curves and a report."),
     "train": ("pycodec.cli.train:command", "Train a codec from a recipe."),
     "export": ("pycodec.cli.export:command", "Write the weights of a training run as it stands."),
     "weights": ("pycodec.cli.weights:group", "Add, list and remove weights that files are decoded with."),
