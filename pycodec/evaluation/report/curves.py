@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from pycodec.evaluation.metrics import decibels
 from pycodec.evaluation.report import svg
+from pycodec.evaluation.spec import parse
 
 COLOURS = 10  # --series-0 to --series-9 in the style sheet; then dashes tell them apart
 _TICKS = [m * 10.0**e for e in range(-3, 3) for m in (1, 2, 5)]
@@ -36,24 +37,22 @@ class Scale:
     @classmethod
     def of(cls, name: str, declared: Mapping[str, Any]) -> Scale:
         """That of a metric in the document; MS-SSIM is shown as -10 log10(1 - x), in dB."""
-        unit = "dB" if name == "ms_ssim" else declared.get("unit") or ""
-        return cls(name, declared.get("label") or name, unit, declared.get("higher_is_better", True))
+        unit = "dB" if _is_ms_ssim(name) else declared["unit"]
+        return cls(name, declared["label"], unit, declared["higher_is_better"])
 
     def __call__(self, value: float | None) -> float | None:
         """Where a value lies on the axis; None if it has no place there."""
         if value is None:
             return None
-        value = decibels(value) if self.name == "ms_ssim" else value
+        value = decibels(value) if _is_ms_ssim(self.name) else value
         return value if math.isfinite(value) else None
 
     def text(self, value: float | None) -> str:
         """A value as the tables have it."""
         if value is None:
             return "–"
-        if self.name == "ms_ssim":
+        if _is_ms_ssim(self.name):
             return f"{value:.4f}"
-        if math.isinf(value):
-            return "lossless"
         return f"{value:.2f} {self.unit}" if self.unit == "dB" else f"{value:.4g} {self.unit}".rstrip()
 
 
@@ -131,7 +130,7 @@ def chart(scale: Scale, series: Sequence[Series], prefix: str, marked: Mapping[i
     rows = tuple(
         (one.label, f"{p.setting:g}", f"{p.bpp:.4f}", *_texts(scale, p)) for one in series for p in one.points
     )
-    header = ("codec", "setting", "bpp", scale.label, *(("in dB",) if scale.name == "ms_ssim" else ()))
+    header = ("codec", "setting", "bpp", scale.label, *(("in dB",) if _is_ms_ssim(scale.name) else ()))
     name = f"{title} against bits per pixel"
     return Chart(title, svg.inline(axes.figure, prefix, name, dots), header, rows)  # type: ignore[arg-type]
 
@@ -152,7 +151,11 @@ def _circle(axes: Any, one: Series, point: Point, value: float, scale: Scale) ->
 
 def _texts(scale: Scale, point: Point) -> tuple[str, ...]:
     value = point.metrics.get(scale.name)
-    if scale.name != "ms_ssim":
+    if not _is_ms_ssim(scale.name):
         return (scale.text(value),)
     in_decibels = scale(value)
     return scale.text(value), "–" if in_decibels is None else f"{in_decibels:.2f} dB"
+
+
+def _is_ms_ssim(name: str) -> bool:
+    return parse(name)[0] == "ms_ssim"

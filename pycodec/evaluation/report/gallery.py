@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pycodec.errors import PycodecError
-from pycodec.evaluation import inspection, rd
+from pycodec.evaluation import inspection, metrics, rd
 from pycodec.evaluation.report import curves, maps, summary
-from pycodec.evaluation.report.curves import Point, Scale, Series
+from pycodec.evaluation.report.curves import Chart, Point, Scale, Series
 from pycodec.evaluation.report.scene import (
     Inside,
     Scene,
@@ -29,24 +29,25 @@ from pycodec.evaluation.spec import load_codec
 TARGET_BPP = 0.3
 """The pictures are shown at the setting of the first codec that comes nearest: where codecs differ to the eye."""
 
+PATIENCE_SECONDS = 10.0
+"""A codec that takes longer for an image is shown at one of its measured settings, not at one searched for."""
 
-def choose(document: summary.Document, images: Sequence[Path], count: int) -> list[tuple[Path, str]]:
+
+def choose(
+    document: summary.Document, series: Mapping[str, Series], images: Sequence[Path], count: int
+) -> list[tuple[Path, str]]:
     """The images to show and why: from the one where the first codec gains most to where it gains least."""
-    gains: Mapping[str, float] = {}
-    for anchors in (document.get("comparisons") or {}).values():
-        for anchor, entry in anchors.items():
-            gains = ((entry.get("psnr") or {}).get("bd_rate") or {}).get("per_image") or {}
-            if gains:
-                break
-        break
-    known = [path for path in images if path.name in gains]
-    if not gains or not known:
-        step = max(1, len(images) // max(count, 1))
-        return [(path, "") for path in images[::step][:count]]
-    ordered = sorted(known, key=lambda path: gains[path.name])
-    places = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
-    against = summary.label_of(document, anchor)
-    return [(ordered[i], f"BD-rate against {against}: {gains[ordered[i].name]:+.1f} %") for i in places]
+    for anchor, entry in document["comparisons"].get(next(iter(series)), {}).items():
+        rate = entry.get("psnr", {}).get("bd_rate")
+        known = [path for path in images if rate and path.name in rate["per_image"]]
+        if known and not series[anchor].learned:
+            gains = rate["per_image"]
+            known.sort(key=lambda path: gains[path.name])
+            places = np.linspace(0, len(known) - 1, min(count, len(known))).round().astype(int)
+            against = f"BD-rate against {series[anchor].label}"
+            return [(known[i], f"{against}: {gains[known[i].name]:+.1f} %".replace("-", "−")) for i in places]
+    step = max(1, len(images) // count)
+    return [(path, "") for path in images[::step][:count]]
 
 
 class Gallery:
@@ -61,6 +62,8 @@ class Gallery:
         self.problems: list[str] = []
         self.codecs: dict[str, Any] = {}
         for spec in series:
+            if "published" in document["codecs"][spec]:
+                continue  # curves of others, without a codec
             try:
                 self.codecs[spec] = load_codec(spec)
             except PycodecError as error:
@@ -95,8 +98,8 @@ class Gallery:
             facts = (*size_facts(len(data), width, height), *quality_facts(pixels, picture))
             versions.append(Version(one.label, source, (*facts, ("setting", f"{setting:g}"))))
             decoded.append(picture)
-            values = {name: value for name, value in _metrics(pixels, picture).items()}
-            marked[one.index] = Point(setting, 8 * len(data) / (width * height), values)
+            quality = {"psnr": metrics.psnr(pixels, picture)}
+            marked[one.index] = Point(setting, 8 * len(data) / (width * height), quality)
         coded = len(versions)
         for inside in insides:
             versions += maps.as_versions(inside)
@@ -120,22 +123,18 @@ class Gallery:
     ) -> tuple[bytes, float]:
         """The file to show: at TARGET_BPP by the first codec, of at most as many bytes by the others."""
         if limit is not None:
-            settings = self.document["codecs"][spec].get("settings")
-            data, setting = rd.encode_to_size(codec, pixels, limit, settings)
-            return data, float(setting)
+            seconds = [r["encode_seconds"] or 0 for r in self.document["rows"] if r["codec"] == spec]
+            slow = max(seconds, default=0.0) > PATIENCE_SECONDS
+            settings = self.document["codecs"][spec]["settings"] if slow else None
+            return rd.encode_to_size(codec, pixels, limit, settings)
         points = summary.points_of_image(self.document, spec, path.name) or self.series[spec].points
         near = min(points, key=lambda p: abs(math.log(p.bpp / TARGET_BPP)))
         return codec.compress(pixels, quality=near.setting), near.setting
 
-    def _figure(self, key: str, image: str, marked: Mapping[int, Point]) -> Any:
+    def _figure(self, key: str, image: str, marked: Mapping[int, Point]) -> Chart | None:
         series = [
             Series(one.index, one.label, one.learned, summary.points_of_image(self.document, spec, image))
             for spec, one in self.series.items()
         ]
-        return curves.chart(self.scales[0], series, key, marked) if self.scales else None
-
-
-def _metrics(pixels: np.ndarray, picture: np.ndarray) -> dict[str, float]:
-    from pycodec.evaluation import metrics
-
-    return {"psnr": metrics.psnr(pixels, picture)}
+        scale = next((scale for scale in self.scales if scale.name == "psnr"), None)
+        return curves.chart(scale, series, key, marked) if scale else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
 from pycodec.evaluation import metrics
+from pycodec.evaluation.report.curves import Chart
 
 CROP = 128
 """Side in pixels of the crops that are shown enlarged."""
@@ -105,7 +105,7 @@ class Scene:
     insides: tuple[Inside, ...] = ()
     lead: str = ""
     thumbnail: str = ""
-    figure: Markup = field(default_factory=Markup)
+    figure: Chart | None = None
 
 
 def data_uri(data: bytes, media_type: str) -> str:

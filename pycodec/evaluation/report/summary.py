@@ -16,7 +16,7 @@ _SHOWN_FIRST = ("psnr", "ms_ssim")
 
 @dataclass(frozen=True)
 class Interval:
-    """A BD figure with its confidence, and where the two lie on a small axis of 0..100."""
+    """A BD-rate with its confidence, and where both lie on a small axis of 0..100 with its zero at 50."""
 
     text: str
     range_text: str
@@ -24,7 +24,6 @@ class Interval:
     low: float
     middle: float
     high: float
-    zero: float
 
 
 @dataclass(frozen=True)
@@ -54,92 +53,128 @@ class Sets:
     rows: tuple[tuple[Series, tuple[str, ...]], ...]
 
 
+@dataclass(frozen=True)
+class Matrix:
+    """BD-rate of every codec against every other in one metric."""
+
+    metric: str
+    names: tuple[Series, ...]
+    cells: tuple[tuple[str, ...], ...]
+
+
 def scales(document: Document) -> list[Scale]:
-    """Metrics that have curves, PSNR and MS-SSIM first."""
-    declared = document.get("metrics") or {}
-    rows = document.get("rows") or []
-    names = dict.fromkeys([*_SHOWN_FIRST, *declared, *(rows[0].get("metrics", {}) if rows else ())])
-    present = [n for n in names if any((r.get("metrics") or {}).get(n) is not None for r in rows)]
-    known = {"psnr": {"label": "PSNR", "unit": "dB"}, "ms_ssim": {"label": "MS-SSIM"}}
-    return [Scale.of(name, {**known.get(name, {}), **declared.get(name, {})}) for name in present]
+    """Metrics that have curves, in their order."""
+    of_sets = {key for rows in document["set_metrics"].values() for row in rows for key in row}
+    return [Scale.of(name, entry) for name, entry in document["metrics"].items() if name not in of_sets]
+
+
+def is_learned(entry: Mapping[str, Any]) -> bool:
+    """Whether a codec of the document has weights, not a library, that say which it is."""
+    return entry.get("fingerprint") is not None and entry["version"] == entry["fingerprint"]
 
 
 def series_of(document: Document) -> dict[str, Series]:
-    """Mean points of every codec, those that are compared with anchors first."""
-    comparisons = document.get("comparisons") or {}
-    order = sorted(document["codecs"], key=lambda spec: spec not in comparisons)
-    found = {}
-    for index, spec in enumerate(order):
-        points = tuple(_point(p) for p in document["mean_points"].get(spec, ()))
-        found[spec] = Series(index, label_of(document, spec), spec in comparisons, points)
-    return found
-
-
-def label_of(document: Document, spec: str) -> str:
-    """A codec's name in tables; two options of one codec are told apart by the specification."""
-    codecs = document["codecs"]
-    label = codecs[spec].get("label") or spec
-    same = [other for other in codecs if (codecs[other].get("label") or other) == label]
-    if len(same) == 1:
-        return str(label)
-    options = spec.partition("+")[2]
-    return f"{label} {options}".strip()
+    """Mean points of every codec, learned ones first."""
+    entries, names = document["codecs"], [scale.name for scale in scales(document)]
+    order = sorted(entries, key=lambda spec: not is_learned(entries[spec]))
+    return {
+        spec: Series(
+            index,
+            entries[spec]["label"],
+            is_learned(entries[spec]),
+            tuple(_point(p, p, names) for p in document["mean_points"].get(spec, ())),
+        )
+        for index, spec in enumerate(order)
+    }
 
 
 def points_of_image(document: Document, spec: str, image: str) -> tuple[Point, ...]:
     """What one picture measured, by rising rate."""
+    names = [scale.name for scale in scales(document)]
     rows = [r for r in document["rows"] if r["codec"] == spec and r["image"] == image]
-    return tuple(sorted((_point(r) for r in rows), key=lambda p: p.bpp))
+    return tuple(sorted((_point(r, r["metrics"], names) for r in rows), key=lambda p: p.bpp))
 
 
-def comparisons(document: Document, metrics: Sequence[Scale], series: Mapping[str, Series]) -> list[Comparison]:
-    """Every compared codec in every metric."""
+def subjects(series: Mapping[str, Series]) -> list[str]:
+    """The codecs a report is about: the learned ones, or the first where there are none."""
+    return [spec for spec, one in series.items() if one.learned] or list(series)[:1]
+
+
+def comparisons(
+    document: Document, metrics: Sequence[Scale], series: Mapping[str, Series]
+) -> list[Comparison]:
+    """Each codec the report is about against all others, in every metric."""
     found = []
-    for test, anchors in (document.get("comparisons") or {}).items():
+    for test in subjects(series):
         for scale in metrics:
-            rows = [
+            entries = {a: e[scale.name] for a, e in document["comparisons"].get(test, {}).items()}
+            rows = tuple(
                 ComparisonRow(
                     series[anchor],
-                    _interval(entry[scale.name].get("bd_rate")),
-                    _quality(entry[scale.name].get("bd_quality"), scale),
-                    _images(entry[scale.name].get("bd_rate")),
+                    _interval(entries[anchor]["bd_rate"]),
+                    _quality(entries[anchor]["bd_quality"], scale),
+                    _images(entries[anchor]["bd_rate"]),
                 )
-                for anchor, entry in anchors.items()
-                if entry.get(scale.name)
-            ]
+                for anchor in series
+                if anchor in entries
+            )
             if rows:
-                found.append(Comparison(series[test], scale.label, tuple(rows)))
+                found.append(Comparison(series[test], scale.label, rows))
     return found
 
 
+def matrices(document: Document, metrics: Sequence[Scale], series: Mapping[str, Series]) -> list[Matrix]:
+    """BD-rate of every codec (row) against every other (column)."""
+
+    def cell(test: str, anchor: str, metric: str) -> str:
+        if test == anchor:
+            return ""
+        rate = document["comparisons"].get(test, {}).get(anchor, {}).get(metric, {}).get("bd_rate")
+        return f"{_signed(rate['percent'])} %" if rate else "–"
+
+    return [
+        Matrix(
+            scale.label,
+            tuple(series.values()),
+            tuple(tuple(cell(test, anchor, scale.name) for anchor in series) for test in series),
+        )
+        for scale in metrics
+    ]
+
+
 def highlights(document: Document, series: Mapping[str, Series]) -> list[tuple[str, str]]:
-    """The first codec against each anchor in PSNR: a large figure and what it means."""
-    for test, anchors in (document.get("comparisons") or {}).items():
-        found = []
-        for anchor, entry in anchors.items():
-            percent = ((entry.get("psnr") or {}).get("bd_rate") or {}).get("percent")
-            if percent is not None:
-                word = "fewer" if percent < 0 else "more"
-                text = f"{word} bits than {series[anchor].label} at equal PSNR ({series[test].label})"
-                found.append((f"{abs(percent):.1f} %", text))
-        return found[:4]
-    return []
+    """The first codec against others in PSNR: a large figure and what it means."""
+    test = subjects(series)[0]
+    found = []
+    for anchor, entry in document["comparisons"].get(test, {}).items():
+        rate = entry.get("psnr", {}).get("bd_rate")
+        if rate and not series[anchor].learned:
+            word = "fewer" if rate["percent"] < 0 else "more"
+            text = f"{word} bits than {series[anchor].label} at equal PSNR ({series[test].label})"
+            found.append((f"{abs(rate['percent']):.1f} %", text))
+    return found[:4]
 
 
 def left_out(document: Document, series: Mapping[str, Series]) -> list[str]:
-    """Images that a comparison could not use, and rows that could not be measured, a sentence each."""
+    """What is missing from the results, a sentence each: images without a row, images not compared."""
     found = []
-    for test, anchors in (document.get("comparisons") or {}).items():
-        for anchor, entry in anchors.items():
+    rows = document["rows"]
+    images = dict.fromkeys(r["image"] for r in rows)
+    measured: dict[tuple[str, float], set[str]] = {}
+    for r in rows:
+        measured.setdefault((r["codec"], r["setting"]), set()).add(r["image"])
+    for (spec, setting), done in measured.items():
+        if missing := [image for image in images if image not in done]:
+            found.append(f"{series[spec].label} at setting {setting:g} is not measured on {', '.join(missing)}.")
+    for test in subjects(series):
+        for anchor, entry in document["comparisons"].get(test, {}).items():
             for metric, figures in entry.items():
-                names = ((figures or {}).get("bd_rate") or {}).get("left_out") or ()
-                if names:
+                if names := (figures["bd_rate"] or {}).get("left_out"):
+                    label = document["metrics"][metric]["label"]
                     found.append(
-                        f"{series[test].label} against {series[anchor].label}, {metric}: no common interval of "
-                        f"quality on {', '.join(names)}."
+                        f"{series[test].label} against {series[anchor].label} by {label}: no common interval "
+                        f"of quality on {', '.join(names)}."
                     )
-    for row in document.get("errors") or ():
-        found.append(f"{row.get('codec', '')} {row.get('setting', '')} {row.get('image', '')}: {row.get('error')}")
     return found
 
 
@@ -157,12 +192,11 @@ def speeds(document: Document, series: Mapping[str, Series]) -> list[tuple[Serie
 
 def sets(document: Document, series: Mapping[str, Series]) -> Sets | None:
     """Metrics of whole sets of images, such as FID, setting by setting."""
-    declared = document.get("metrics") or {}
-    measured = {spec: rows for spec, rows in (document.get("set_metrics") or {}).items() if spec in series}
+    measured = document["set_metrics"]
     names = list(dict.fromkeys(k for rows in measured.values() for r in rows for k in r if k != "setting"))
     if not names:
         return None
-    labels = [(declared.get(name) or {}).get("label") or name for name in names]
+    labels = [document["metrics"][name]["label"] for name in names]
     rows = [
         (series[spec], (f"{r['setting']:g}", *("–" if r.get(n) is None else f"{r[n]:.4g}" for n in names)))
         for spec, found in measured.items()
@@ -178,31 +212,34 @@ def codecs(document: Document, series: Mapping[str, Series]) -> list[tuple[Serie
         entry = document["codecs"][spec]
         environment = entry.get("environment") or {}
         machine = environment.get("machine") or {}
+        threads = f"{entry['threads']} threads" if entry.get("threads") else ""
+        device = entry.get("device") or ""
         cores = f"{machine['cores']} cores" if machine.get("cores") else ""
-        where = ", ".join(str(part) for part in (machine.get("cpu"), cores, machine.get("simd")) if part)
-        version = entry.get("version") or str(entry.get("fingerprint") or "")[:16]
-        settings = ", ".join(f"{s:g}" for s in entry.get("settings") or ())
+        where = ", ".join(str(part) for part in (machine.get("cpu"), cores, device, threads) if part)
+        settings = ", ".join(f"{s:g}" for s in entry["settings"])
         when = str(environment.get("date") or "")
-        found.append((one, (spec, entry.get("description") or "", str(version), settings, when, where)))
+        found.append((one, (spec, entry["description"], str(entry["version"])[:16], settings, when, where)))
     return found
 
 
-def _point(entry: Mapping[str, Any]) -> Point:
-    return Point(float(entry["setting"]), float(entry["bpp"]), entry.get("metrics") or {})
+def _point(entry: Mapping[str, Any], values: Mapping[str, Any], names: Sequence[str]) -> Point:
+    return Point(float(entry["setting"]), float(entry["bpp"]), {name: values.get(name) for name in names})
 
 
 def _interval(rate: Mapping[str, Any] | None) -> Interval | None:
-    if not rate or rate.get("percent") is None:
+    if rate is None:
         return None
     percent = float(rate["percent"])
-    low, high = (float(rate[k]) if rate.get(k) is not None else percent for k in ("low", "high"))
-    text = "" if low == high == percent else f"{_signed(low)} to {_signed(high)} %"
-    places = (_place(v) for v in (low, percent, high, 0.0))
+    low, high = (percent if rate[end] is None else float(rate[end]) for end in ("low", "high"))
+    text = "of mean curves" if rate["of_means"] else ""
+    if rate["low"] is not None:
+        text = f"{_signed(low)} to {_signed(high)} %"
+    places = (_place(value) for value in (low, percent, high))
     return Interval(f"{_signed(percent)} %", text, percent < 0, *places)
 
 
 def _place(percent: float) -> float:
-    """-100 % to +100 % on the left two thirds of the axis by the logarithm of the ratio, clipped at 4 times."""
+    """Place of a rate difference on an axis of 0 to 100: the ratio's logarithm, a quarter to four times."""
     ratio = math.log2(max(1 + percent / 100, 0.25))
     return round(50 + 25 * max(-2.0, min(2.0, ratio)), 2)
 
@@ -212,18 +249,17 @@ def _signed(value: float) -> str:
 
 
 def _quality(entry: Mapping[str, Any] | None, scale: Scale) -> str:
-    if not entry or entry.get("difference", entry.get("value")) is None:
-        return ""
-    value = float(entry.get("difference", entry.get("value")))
-    return f"{value:+.2f} {scale.unit}".replace("-", "−").rstrip()
+    if entry is None:
+        return "–"
+    value = f"{entry['difference']:+.2f}" if scale.unit == "dB" else f"{entry['difference']:+.3g}"
+    return f"{value} {scale.unit}".replace("-", "−").rstrip()
 
 
 def _images(rate: Mapping[str, Any] | None) -> str:
-    if not rate:
+    if rate is None:
         return "nothing in common"
-    used, missing = len(rate.get("per_image") or ()), len(rate.get("left_out") or ())
-    share = f", {100 * rate['overlap']:.0f} % of the curve" if rate.get("overlap") is not None else ""
-    return f"{used} of {used + missing}{share}"
+    used, missing = len(rate["per_image"]), len(rate["left_out"])
+    return f"{used} of {used + missing}, {100 * rate['overlap']:.0f} % of the curve"
 
 
 def _ms(seconds: float) -> str:
