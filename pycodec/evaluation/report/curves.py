@@ -125,6 +125,8 @@ def chart(scale: Scale, series: Sequence[Series], prefix: str, marked: Mapping[i
                 )
         dots += Markup('<g data-series="{}">{}</g>').format(one.index, circles)
     title = f"{scale.label}, {scale.unit}" if scale.unit else scale.label
+    if _is_ms_ssim(scale.name):
+        title = f"{scale.label}, −10 log₁₀(1 − x), dB"
     if not scale.higher_is_better:
         title += " (lower is better, so the axis points down)"
     rows = tuple(

@@ -45,7 +45,7 @@ def choose(
             known.sort(key=lambda path: gains[path.name])
             places = np.linspace(0, len(known) - 1, min(count, len(known))).round().astype(int)
             against = f"BD-rate against {series[anchor].label}"
-            return [(known[i], f"{against}: {gains[known[i].name]:+.1f} %".replace("-", "−")) for i in places]
+            return [(known[i], f"{against}: {summary.signed(gains[known[i].name])} %") for i in places]
     step = max(1, len(images) // count)
     return [(path, "") for path in images[::step][:count]]
 
@@ -81,6 +81,7 @@ class Gallery:
         decoded: list[np.ndarray] = []
         insides: list[Inside] = []
         marked: dict[int, Point] = {}
+        plain = {one.label for one in self.series.values() if not one.learned}
         limit: int | None = None
         for spec, codec in self.codecs.items():
             one = self.series[spec]
@@ -100,7 +101,7 @@ class Gallery:
             decoded.append(picture)
             quality = {"psnr": metrics.psnr(pixels, picture)}
             marked[one.index] = Point(setting, 8 * len(data) / (width * height), quality)
-        coded = len(versions)
+        others = [i for i, version in enumerate(versions) if version.label in plain]
         for inside in insides:
             versions += maps.as_versions(inside)
         return Scene(
@@ -109,8 +110,8 @@ class Gallery:
             width,
             height,
             tuple(versions),
-            left=2 if coded > 2 else 0,
-            right=1 if coded > 1 else 0,
+            left=next((i for i in others if i > 1), 0),  # the first codec beside one that is not learned
+            right=min(1, len(decoded)),
             crop=busiest_crop(pixels, decoded),
             insides=tuple(insides),
             lead=lead,

@@ -74,8 +74,8 @@ def _summary(found: Inspection) -> str:
     per_channel = found.bits.sum((1, 2))
     half = int(np.searchsorted(np.cumsum(np.sort(per_channel)[::-1]), per_channel.sum() / 2)) + 1
     empty = int((np.ptp(found.symbols.reshape(channels, -1), axis=1) == 0).sum())
-    text += f"; {found.bits.sum() / 8:.0f} bytes by their probabilities, half of them in {half} channels"
-    return f"{text}, {empty} channels constant." if empty else f"{text}."
+    text += f"; {found.bits.sum() / 8:.0f} bytes by their probabilities, half of these in {half} channels"
+    return f"{text}; {empty} hold one value throughout." if empty else f"{text}."
 
 
 def _coloured(values: np.ndarray, colours: str) -> np.ndarray:  # [h, w] in 0..1 to [h, w, 3] uint8

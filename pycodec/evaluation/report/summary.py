@@ -115,7 +115,7 @@ def comparisons(
                     _quality(entries[anchor]["bd_quality"], scale),
                     _images(entries[anchor]["bd_rate"]),
                 )
-                for anchor in series
+                for anchor in sorted(series, key=lambda spec: series[spec].learned)
                 if anchor in entries
             )
             if rows:
@@ -130,7 +130,7 @@ def matrices(document: Document, metrics: Sequence[Scale], series: Mapping[str, 
         if test == anchor:
             return ""
         rate = document["comparisons"].get(test, {}).get(anchor, {}).get(metric, {}).get("bd_rate")
-        return f"{_signed(rate['percent'])} %" if rate else "–"
+        return f"{signed(rate['percent'])} %" if rate else "–"
 
     return [
         Matrix(
@@ -181,9 +181,10 @@ def left_out(document: Document, series: Mapping[str, Series]) -> list[str]:
 def speeds(document: Document, series: Mapping[str, Series]) -> list[tuple[Series, tuple[str, ...]]]:
     """Setting, rate, encode and decode milliseconds of each codec, at its setting nearest to SPEED_BPP."""
     found = []
-    for spec, points in document["mean_points"].items():
-        timed = [p for p in points if p.get("encode_seconds") is not None and p["bpp"] > 0]
-        if timed and spec in series:
+    for spec in series:
+        points = document["mean_points"].get(spec, ())
+        timed = [p for p in points if p["encode_seconds"] is not None and p["decode_seconds"] is not None]
+        if timed:
             p = min(timed, key=lambda p: abs(math.log(p["bpp"] / SPEED_BPP)))
             cells = f"{p['setting']:g}", f"{p['bpp']:.3f}", _ms(p["encode_seconds"]), _ms(p["decode_seconds"])
             found.append((series[spec], cells))
@@ -233,9 +234,9 @@ def _interval(rate: Mapping[str, Any] | None) -> Interval | None:
     low, high = (percent if rate[end] is None else float(rate[end]) for end in ("low", "high"))
     text = "of mean curves" if rate["of_means"] else ""
     if rate["low"] is not None:
-        text = f"{_signed(low)} to {_signed(high)} %"
+        text = f"{signed(low)} to {signed(high)} %"
     places = (_place(value) for value in (low, percent, high))
-    return Interval(f"{_signed(percent)} %", text, percent < 0, *places)
+    return Interval(f"{signed(percent)} %", text, percent < 0, *places)
 
 
 def _place(percent: float) -> float:
@@ -244,7 +245,8 @@ def _place(percent: float) -> float:
     return round(50 + 25 * max(-2.0, min(2.0, ratio)), 2)
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A number with its sign, one decimal, and a minus as wide as a plus."""
     return f"{value:+.1f}".replace("-", "−")
 
 

@@ -175,7 +175,7 @@ class Viewer {
 
 // The same small region of every version, enlarged; dragging one, or the arrow keys, moves all.
 class Crops {
-  constructor(scene, side = 128) {
+  constructor(scene, side = 96) {
     this.strip = scene.querySelector(".versions");
     this.side = side;
     this.limit = ["width", "height"].map((name) => Math.max(Number(this.strip.dataset[name]) - side, 0));
