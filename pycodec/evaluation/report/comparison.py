@@ -79,7 +79,7 @@ def scene_of_files(paths: Sequence[Path]) -> Scene:
             insides.append(inside)
     crop = busiest_crop(reference.rgb, [picture.rgb for _, picture, _ in opened[1:]])
     for inside in insides:
-        versions += maps.as_versions(inside)
+        versions += maps.as_versions(inside, width, height)
     right = 1 if len(versions) > 1 else 0
     return Scene(
         "image-1",

@@ -103,7 +103,7 @@ class Gallery:
             marked[one.index] = Point(setting, 8 * len(data) / (width * height), quality)
         others = [i for i, version in enumerate(versions) if version.label in plain]
         for inside in insides:
-            versions += maps.as_versions(inside)
+            versions += maps.as_versions(inside, width, height)
         return Scene(
             key,
             path.name,

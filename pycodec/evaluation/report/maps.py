@@ -30,22 +30,27 @@ def inside(label: str, found: Inspection) -> Inside:
         _summary(found),
         lossless(_coloured(np.linspace(0, 1, 64)[None], _SIGNED)),
         (found.symbols.shape[2], found.symbols.shape[1]),
+        found.stride,
     )
 
 
-def as_versions(inside: Inside) -> tuple[Version, ...]:
-    """The heat maps beside the picture itself, for the viewer."""
+def as_versions(inside: Inside, width: int, height: int) -> tuple[Version, ...]:
+    """The heat maps beside the picture of that size, for the viewer."""
     return tuple(
-        Version(f"{m.title}, {inside.label}", m.source, (("from", m.low), ("to", m.high)), map=True)
-        for m in inside.maps
+        Version(
+            f"{one.title}, {inside.label}",
+            one.enlarged(inside.stride, width, height),
+            (("from", one.low), ("to", one.high)),
+            map=True,
+        )
+        for one in inside.maps
     )
 
 
 def _heat_map(title: str, values: np.ndarray, low: float, high: float, unit: str, colours: str) -> HeatMap:
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
     legend = lossless(_coloured(np.linspace(0, 1, 64)[None], colours))
-    source = lossless(_coloured(scaled, colours))
-    return HeatMap(title, source, legend, f"{low:.0f} {unit}", f"{high:.0f} {unit}")
+    return HeatMap(title, _coloured(scaled, colours), legend, f"{low:.0f} {unit}", f"{high:.0f} {unit}")
 
 
 def _channels(found: Inspection) -> list[Channel]:
@@ -68,7 +73,8 @@ def _channels(found: Inspection) -> list[Channel]:
 
 def _summary(found: Inspection) -> str:
     channels, height, width = found.symbols.shape
-    text = f"{channels} channels of {width} × {height} symbols, one position for {found.stride} × {found.stride} pixels"
+    stride = found.stride
+    text = f"{channels} channels of {width} × {height} symbols, one position for {stride} × {stride} pixels"
     if found.bits is None:
         return f"{text}."
     per_channel = found.bits.sum((1, 2))

@@ -46,6 +46,32 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class HeatMap:
+    """One value for each position of the latent, in colours.
+
+    Attributes:
+        pixels: [h, w, 3] uint8.
+        legend: data URI of the colour scale, from ``low`` to ``high``.
+    """
+
+    title: str
+    pixels: np.ndarray
+    legend: str
+    low: str
+    high: str
+
+    @property
+    def source(self) -> str:
+        """Data URI, a pixel a position."""
+        return lossless(self.pixels)
+
+    def enlarged(self, stride: int, width: int, height: int) -> str:
+        """Data URI of the size of the picture, of which a position covers ``stride`` pixels both ways."""
+        rows = np.repeat(self.pixels, stride, axis=0)[:height]
+        return lossless(np.ascontiguousarray(np.repeat(rows, stride, axis=1)[:, :width]))
+
+
+@dataclass(frozen=True)
 class Inside:
     """What was found in a codec's file.
 
@@ -56,6 +82,7 @@ class Inside:
         summary: a sentence.
         legend: data URI of the colour scale of ``channels``.
         size: width and height of the latent.
+        stride: pixels per position, both ways.
     """
 
     label: str
@@ -64,17 +91,7 @@ class Inside:
     summary: str
     legend: str
     size: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """One value for each position of the latent, in colours."""
-
-    title: str
-    source: str
-    legend: str  # data URI of the colour scale
-    low: str
-    high: str
+    stride: int
 
 
 @dataclass(frozen=True)

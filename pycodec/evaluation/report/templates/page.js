@@ -177,6 +177,7 @@ class Viewer {
 class Crops {
   constructor(scene, side = 96) {
     this.strip = scene.querySelector(".versions");
+    scene.querySelector(".versions-title").hidden = false;
     this.side = side;
     this.limit = ["width", "height"].map((name) => Math.max(Number(this.strip.dataset[name]) - side, 0));
     this.width = Number(this.strip.dataset.width);
@@ -326,8 +327,10 @@ themeSwitch(document.querySelector(".theme"));
 all(".legend").forEach(legend);
 all(".chart").forEach(chart);
 for (const scene of all(".scene")) {
-  if (scene.querySelector(".viewer")) new Viewer(scene);
-  new Crops(scene);
+  const viewer = scene.querySelector(".viewer");
+  if (viewer) new Viewer(scene);
+  if (scene.querySelectorAll(".version:not(.map)").length > 1) new Crops(scene);
+  else scene.querySelector(".versions").hidden = viewer !== null; // the viewer shows it
 }
 const thumbnails = document.querySelector(".thumbnails");
 if (thumbnails) gallery(thumbnails, all(".gallery .scene"));
