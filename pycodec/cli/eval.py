@@ -90,7 +90,7 @@ def command(
     print_points(outcome.document)
     print_bd_rates(outcome.document)
     written = ["rows.csv", "results.json"]
-    if report:
+    if report and outcome.document["rows"]:
         from pycodec.evaluation.report import write_report
 
         failed = [f"{f.what}, {f.image}: {f.sentence}" for f in outcome.failures]

@@ -177,6 +177,19 @@ def test_errors_are_collected_and_the_rest_is_measured(run, folder, tmp_path) ->
     assert run("--codecs", "steps")[0] == 1  # the broken image is still there
 
 
+def test_a_codec_that_always_fails_leaves_the_others(run, tmp_path) -> None:
+    means = tmp_path / "means.csv"
+    means.write_text("codec,bpp,psnr\npaper,1,30\npaper,2,40\n")
+    options = ("--codecs", "steps,coarse", "--settings", "coarse=0", "--anchors", means)
+    status, out, err = run(*options)
+    assert status == 1 and "coarse at 0, a.png: ZeroDivisionError" in err
+    found = document(tmp_path)
+    assert found["mean_points"]["coarse"] == []
+    assert found["comparisons"]["coarse"]["paper"]["psnr"] == {"bd_rate": None, "bd_quality": None}
+    assert found["comparisons"]["steps"]["paper"]["psnr"]["bd_rate"] is not None
+    assert "9 rows measured" in out
+
+
 def test_grey_and_transparent_images_are_measured_as_colours(run, folder, tmp_path) -> None:
     image(folder / "grey.png", 80, 60, "L")
     image(folder / "glass.png", 90, 60, "RGBA")
