@@ -24,6 +24,8 @@ COMMANDS = {
     "info": ("pycodec.cli.info:command", "Show what is in a .pci file."),
     "demo": ("pycodec.cli.demo:command", "Take a photograph there and back and compare with JPEG."),
     "eval": ("pycodec.cli.eval:command", "Measure codecs on a folder of images: curves and a report."),
+    "compare": ("pycodec.cli.compare:command", "Show versions of a picture over one another, on a page."),
+    "view": ("pycodec.cli.view:command", "Show what is in a .pci file, on a page."),
     "train": ("pycodec.cli.train:command", "Train a codec from a recipe."),
     "export": ("pycodec.cli.export:command", "Write the weights of a training run as it stands."),
     "weights": ("pycodec.cli.weights:group", "Add, list and remove weights that files are decoded with."),

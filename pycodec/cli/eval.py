@@ -44,6 +44,9 @@ _NAMED = 10  # failures that are printed in full
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
 @click.option("--report/--no-report", default=True, help="Write OUT/report.html.  [default: report]")
+@click.option(
+    "--shown", type=click.IntRange(min=0), default=4, show_default=True, help="Pictures in the report."
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -56,6 +59,7 @@ def command(
     device: str,
     threads: int | None,
     report: bool,
+    shown: int,
 ) -> None:
     """Measure codecs on the losslessly stored images of DIR: bytes of real files, quality, seconds.
 
@@ -86,10 +90,11 @@ def command(
     print_points(outcome.document)
     print_bd_rates(outcome.document)
     written = ["rows.csv", "results.json"]
-    if report:
+    if report and outcome.document["rows"]:
         from pycodec.evaluation.report import write_report
 
-        write_report(outcome.document, outcome.images, out / "report.html")
+        failed = [f"{f.what}, {f.image}: {f.sentence}" for f in outcome.failures]
+        write_report(outcome.document, outcome.images, out / "report.html", shown=shown, notes=failed)
         written.append("report.html")
     click.echo(
         f"\n{outcome.measured} rows measured, {outcome.kept} kept from before; "

@@ -99,7 +99,7 @@ def is_mean(rows: Iterable[Row]) -> bool:
 def mean_rows(rows: Sequence[Row]) -> list[Row]:
     """The mean over images at every setting, as rows; settings at which an image is missing are left out."""
     points = mean_points(rows)
-    most = max(point["images"] for point in points)
+    most = max((point["images"] for point in points), default=0)
     return [
         Row(
             image=MEAN,

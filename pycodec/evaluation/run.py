@@ -138,7 +138,7 @@ def dataset(sums: Mapping[Path, str]) -> dict[str, Any]:
 
 
 def lines_of(document: Mapping[str, Any], paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """The rows of a results document as lines of ``rows.jsonl``, so that `evaluate` measures none of them anew.
+    """The rows of a results document as lines of ``rows.jsonl``: `evaluate` then measures none of them anew.
 
     There are none if the document is of other images than ``paths``.
     """
