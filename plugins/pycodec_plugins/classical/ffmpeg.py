@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PIL import Image
 
 from pycodec.images import Picture, to_pil
@@ -11,6 +12,8 @@ from pycodec_plugins.classical.base import ClassicalCodec, one_of
 PRESETS = ("faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 # On one thread, because parallel rows cost bits; info would put the settings of x265 into the file.
 PARAMETERS = "keyint=1:info=0:pools=none:frame-threads=1:range=full:colorprim=bt709:colormatrix=bt709"
+
+LEAST_SIDE = 16  # of the pictures that x265 takes; smaller ones are padded, and the file says what to cut off
 
 
 class X265(ClassicalCodec):
@@ -41,13 +44,18 @@ class X265(ClassicalCodec):
     def encode(self, picture: Picture, quality: float) -> bytes:
         self.no_profile(picture)
         bits, preset, tune = (self.options[name] for name in ("bits", "preset", "tune"))
+        width, height = picture.size
+        right, bottom = max(0, LEAST_SIDE - width), max(0, LEAST_SIDE - height)
+        rgb = np.pad(picture.rgb, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        crop = [f"crop_{side}={count}" for side, count in (("right", right), ("bottom", bottom)) if count]
         command = [
             *(self.ffmpeg, "-loglevel", "error", "-f", "yuv4mpegpipe", "-i", "pipe:0"),
             *("-c:v", "libx265", "-preset", preset, *(["-tune", tune] if tune else [])),
             *("-qp", f"{quality:g}", "-x265-params", f"{PARAMETERS}:log-level=error"),
+            *(["-bsf:v", f"hevc_metadata={':'.join(crop)}"] if crop else []),
             *("-f", "hevc", "pipe:1"),
         ]
-        return programs.run(command, y4m.write(ycbcr.from_rgb(picture.rgb, bits), bits))
+        return programs.run(command, y4m.write(ycbcr.from_rgb(rgb, bits), bits))
 
     def decode(self, data: bytes) -> Image.Image:
         command = [

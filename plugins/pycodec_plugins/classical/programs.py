@@ -12,7 +12,7 @@ from pathlib import Path
 from pycodec.errors import MissingDependency, ProgramFailed
 from pycodec_plugins.classical.missing import PROGRAMS, path_of
 
-SHOWN_LINES = 3  # of what a program said before it failed
+LAST_LINES = 2  # shown of what a program said before it failed, beside the first
 
 
 def find(codec: str, option: str, given: str | None) -> str:
@@ -37,13 +37,10 @@ def run(command: Sequence[str], data: bytes = b"") -> bytes:
     """Standard output of a program that gets ``data`` on its standard input.
 
     Raises:
-        ProgramFailed: with its exit status and the last lines that it printed.
+        ProgramFailed: with its exit status, the first line that it printed and the last ones.
         MissingDependency: it cannot be started.
     """
-    done = _start(command, data)
-    if done.returncode != 0:
-        raise ProgramFailed(f"{_name(command)} ended with {_status(done.returncode)}: {_last_lines(done)}")
-    return done.stdout
+    return _finished(command, data).stdout
 
 
 def run_for(output: Path, command: Sequence[str]) -> bytes:
@@ -52,11 +49,9 @@ def run_for(output: Path, command: Sequence[str]) -> bytes:
     Raises:
         ProgramFailed, MissingDependency: as `run`; also where it writes nothing.
     """
-    done = _start(command, b"")
-    if done.returncode != 0:
-        raise ProgramFailed(f"{_name(command)} ended with {_status(done.returncode)}: {_last_lines(done)}")
+    done = _finished(command, b"")
     if not output.is_file() or not output.stat().st_size:
-        raise ProgramFailed(f"{_name(command)} wrote no file: {_last_lines(done)}")
+        raise ProgramFailed(f"{_name(command)} wrote no file: {_said(done)}")
     return output.read_bytes()
 
 
@@ -74,6 +69,13 @@ def version(command: Sequence[str]) -> str:
     return found[1]
 
 
+def _finished(command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
+    done = _start(command, data)
+    if done.returncode != 0:
+        raise ProgramFailed(f"{_name(command)} ended with {_status(done.returncode)}: {_said(done)}")
+    return done
+
+
 def _start(command: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(command, input=data, capture_output=True, check=False)
@@ -89,7 +91,9 @@ def _status(code: int) -> str:
     return f"exit status {code}" if code > 0 else f"signal {-code}"
 
 
-def _last_lines(done: subprocess.CompletedProcess[bytes]) -> str:
+def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     said = (done.stderr.strip() or done.stdout).decode(errors="replace")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return "; ".join(lines[-SHOWN_LINES:]) or "it printed nothing"
+    if len(lines) > LAST_LINES + 1:  # most programs end with the reason, and ffmpeg begins with it
+        lines = [lines[0], "...", *lines[-LAST_LINES:]]
+    return "; ".join(lines) or "it printed nothing"
