@@ -11,7 +11,8 @@ What a component may have besides, and the conformance kit then makes use of:
 
 * ``qualities``, lowest and highest quality of a transform or entropy model; by default 1 to 8.
 * ``reference()`` of an entropy model, its twin in plain numpy with the same ``encode`` and ``decode``.
-* what `DeclaredEntropyModel`, `FreezableEntropyModel`, `DeclaredCodec` and `DeclaredMetric` list.
+* what `DeclaredEntropyModel`, `FreezableEntropyModel`, `InspectableEntropyModel`, `InspectableTransform`,
+  `DeclaredCodec` and `DeclaredMetric` list.
 """
 
 from __future__ import annotations
@@ -177,6 +178,28 @@ class FreezableEntropyModel(Protocol):
         ...
 
 
+class InspectableEntropyModel(Protocol):
+    """What an entropy model may offer besides to whoever looks into a file: where its bits are."""
+
+    def code_lengths(
+        self, symbols: np.ndarray, quality_step: int
+    ) -> np.ndarray:  # [C, h, w], integers -> [C, h, w] float64
+        """Ideal code length of each symbol under the integer tables, in bits; they sum to
+        `EntropyModel.code_length_bits`.
+        """
+        ...
+
+
+class InspectableTransform(Protocol):
+    """What a transform may offer besides: how much of the latent it lets each position use."""
+
+    def importance(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, 3, H, W], [N] -> [N, h, w]
+        """Share 0..1 of the channels that may be other than zero in the latent of ``x``, position by position
+        (the importance map of Mentzer et al. 2018, section 3.4).
+        """
+        ...
+
+
 class Discriminator(Protocol):
     """Critic of adversarial training with its losses; may own a labeler."""
 
@@ -245,6 +268,8 @@ class DeclaredCodec(Protocol):
     settings: tuple[float, ...]
     """Values of ``quality`` that draw its curve, rising in rate; without it, every whole quality between
     those of ``qualities``."""
+    default_quality: float
+    """``quality`` where a user names none; without it, they have to."""
     suffix: str
     """Of its files, ".jpg"; without it they are .pci files."""
     media_type: str
