@@ -18,7 +18,7 @@ from pycodec.evaluation.report import write_report
 from pycodec.testing.samples import photo
 
 WIDTH, HEIGHT = 208, 184
-AWKWARD = 'c <b>"&\'.png'
+AWKWARD = "c <b>\"&'.png"
 SETTINGS = {"jpeg": (10, 40, 85), "webp": (5, 85), "ctx3d": (1, 3, 5), "cpm": (1, 5)}
 
 

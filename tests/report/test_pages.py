@@ -32,7 +32,9 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_every_picture_loads_and_nothing_is_fetched(path, visit):
     page = visit(path).page
     page.wait_for_load_state("load")
-    widths = page.evaluate("Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))")
+    widths = page.evaluate(
+        "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))"
+    )
     assert len(widths) > 10
     assert min(widths) > 0
 

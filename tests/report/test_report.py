@@ -43,12 +43,18 @@ def text(report):
 def test_the_tables_hold_the_figures_of_the_results(text, document):
     for spec, points in document["mean_points"].items():
         for p in points:
-            assert f"{spec_label(document, spec)} {p['setting']:g} {p['bpp']:.4f} {p['psnr']:.2f} dB" in text.text
+            assert (
+                f"{spec_label(document, spec)} {p['setting']:g} {p['bpp']:.4f} {p['psnr']:.2f} dB"
+                in text.text
+            )
     rate = document["comparisons"]["ctx3d"]["jpeg"]["psnr"]["bd_rate"]
     signed = f"{rate['percent']:+.1f} %".replace("-", "−")
     interval = f"{rate['low']:+.1f} to {rate['high']:+.1f} %".replace("-", "−")
     assert f"JPEG {signed} {interval}" in text.text
-    assert f"{abs(rate['percent']):.1f} % {'fewer' if rate['percent'] < 0 else 'more'} bits than JPEG" in text.text
+    assert (
+        f"{abs(rate['percent']):.1f} % {'fewer' if rate['percent'] < 0 else 'more'} bits than JPEG"
+        in text.text
+    )
     assert document["dataset"]["sha256"] in text.text
     for entry in document["codecs"].values():
         assert entry["version"][:16] in text.text
@@ -61,7 +67,9 @@ def spec_label(document, spec):
 
 def test_names_and_notes_are_text_not_markup(text, report, comparison, versions):
     assert 'jpeg <script>alert("note")</script>' in text.text
-    assert "alert(" not in "".join(re.findall(r"<script>(.*?)</script>", report.read_text("utf-8"), re.DOTALL))
+    assert "alert(" not in "".join(
+        re.findall(r"<script>(.*?)</script>", report.read_text("utf-8"), re.DOTALL)
+    )
     assert AWKWARD in Text(comparison).text
     for page in (report, comparison):
         found = Text(page)
@@ -92,8 +100,13 @@ def test_what_is_missing_is_named(document, images, tmp_path):
     ]
     changed["comparisons"]["ctx3d"]["webp"]["psnr"]["bd_rate"] = None
     changed["comparisons"]["ctx3d"]["cpm"]["psnr"]["bd_rate"] = {
-        "percent": 3.0, "low": None, "high": None, "per_image": {"a.png": 3.0}, "left_out": ["b.png"],
-        "overlap": 0.5, "of_means": False,
+        "percent": 3.0,
+        "low": None,
+        "high": None,
+        "per_image": {"a.png": 3.0},
+        "left_out": ["b.png"],
+        "overlap": 0.5,
+        "of_means": False,
     }
     changed["codecs"]["no_such_codec"] = {**changed["codecs"]["jpeg"], "label": "Nobody's"}
     changed["mean_points"]["no_such_codec"] = changed["mean_points"]["jpeg"]
@@ -117,8 +130,13 @@ def test_a_report_without_pictures_or_comparisons(document, tmp_path):
 def test_published_curves_are_drawn_without_pictures(document, images, tmp_path):
     more = copy.deepcopy(document)
     more["codecs"]["paper"] = {
-        "name": "paper", "label": "Paper", "description": "published: p.csv", "version": "0" * 64,
-        "fingerprint": None, "settings": [], "environment": None,
+        "name": "paper",
+        "label": "Paper",
+        "description": "published: p.csv",
+        "version": "0" * 64,
+        "fingerprint": None,
+        "settings": [],
+        "environment": None,
         "published": {"file": "p.csv", "sha256": "0" * 64, "mean_only": True},
     }
     points = document["mean_points"]["jpeg"]
@@ -154,7 +172,9 @@ def test_the_comparison_says_what_each_file_is(comparison, versions):
     decoded = np.asarray(Image.open(versions[3]).convert("RGB"))
     size = versions[3].stat().st_size
     figures = f"bytes {size:,}".replace(",", "\u202f") + f" bpp {8 * size / (WIDTH * HEIGHT):.3f}"
-    quality = f"PSNR {metrics.psnr(reference, decoded):.2f} dB MS-SSIM {metrics.ms_ssim(reference, decoded):.4f}"
+    quality = (
+        f"PSNR {metrics.psnr(reference, decoded):.2f} dB MS-SSIM {metrics.ms_ssim(reference, decoded):.4f}"
+    )
     assert f"low.jpg {figures} {quality}" in text
     assert "PSNR equal MS-SSIM 1.0000 transparency is not shown" in text
     assert "Inside cpm.pci" in text and "Importance" in text  # from the reference

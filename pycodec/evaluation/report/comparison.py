@@ -23,7 +23,12 @@ from pycodec.evaluation.report.scene import (
 )
 from pycodec.images import Picture, as_picture
 
-_SHOWN_AS_THEY_ARE = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".avif": "image/avif"}
+_SHOWN_AS_THEY_ARE = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+}
 
 
 def write_comparison(paths: Sequence[Path], out: Path) -> None:

@@ -27,10 +27,10 @@ from pycodec.evaluation.report.scene import (
 from pycodec.evaluation.spec import load_codec
 
 TARGET_BPP = 0.3
-"""The pictures are shown at the setting of the first codec that comes nearest: where codecs differ to the eye."""
+"""Pictures are shown at the setting of the first codec that comes nearest: codecs differ to the eye there."""
 
 PATIENCE_SECONDS = 10.0
-"""A codec that takes longer for an image is shown at one of its measured settings, not at one searched for."""
+"""A codec that takes longer for an image is shown at one of its measured settings; others are searched."""
 
 
 def choose(
