@@ -268,6 +268,8 @@ class DeclaredCodec(Protocol):
     settings: tuple[float, ...]
     """Values of ``quality`` that draw its curve, rising in rate; without it, every whole quality between
     those of ``qualities``."""
+    default_quality: float
+    """``quality`` where a user names none; without it, they have to."""
     suffix: str
     """Of its files, ".jpg"; without it they are .pci files."""
     media_type: str

@@ -1,4 +1,4 @@
-"""``pycodec decompress``: a .pci file in, an image out."""
+"""``pycodec decompress``: a .pci file in, or one of a classical codec, and an image out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycodec import files, profiling
+from pycodec import files, loading, profiling
 from pycodec.cli.compress import profile_line, refuse_same_file, use_threads, waiting
 from pycodec.errors import InvalidInput
 
@@ -27,6 +27,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 @click.command()
 @click.argument("source", metavar="IN.pci")
 @click.option("-o", "--output", metavar="OUT", help="Any suffix Pillow writes; by default IN with .png.")
+@click.option("--codec", "name", help="Of a file that is no .pci file: the codec that wrote it.")
 @click.option(
     "--weights", metavar="FILE", help="Weights it was written with [default: found by fingerprint]."
 )
@@ -36,6 +37,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 def command(
     source: str,
     output: str | None,
+    name: str | None,
     weights: str | None,
     device: str,
     threads: int | None,
@@ -55,7 +57,12 @@ def command(
     use_threads(threads)
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
-        image = decompress(data, device, weights)
+        if name is None:
+            image = decompress(data, device, weights)
+        else:
+            codec = loading.load(name, weights_file=weights)
+            where = () if hasattr(codec, "suffix") else (device,)  # classical codecs know no device
+            image = codec.decompress(data, *where)
     seconds = time.perf_counter() - start
     files.write_bytes(target, _encoded(image, image_format, target))
     click.echo(f"{target}: {image.width} x {image.height} {image.mode}, {seconds:.2f} s")

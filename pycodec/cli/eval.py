@@ -85,12 +85,12 @@ def command(
     per_image = [quality.name for quality in qualities if not quality.of_set]
     published = [curve for file in anchors for curve in read_published(file, per_image, images)]
     _refuse_namesakes([*specs, *(curve.name for curve in published)])
-    with _progress() as watcher:
+    with progress() as watcher:
         outcome = evaluate(paths, subjects, qualities, out, environment(), published, watcher)
-    _print_points(outcome.document)
-    _print_bd_rates(outcome.document)
+    print_points(outcome.document)
+    print_bd_rates(outcome.document)
     written = ["rows.csv", "results.json"]
-    if report:
+    if report and outcome.document["rows"]:
         from pycodec.evaluation.report import write_report
 
         failed = [f"{f.what}, {f.image}: {f.sentence}" for f in outcome.failures]
@@ -143,7 +143,7 @@ def _settings(options: tuple[str, ...], specs: list[str]) -> dict[str, list[floa
 
 
 @contextmanager
-def _progress() -> Iterator[Watcher]:
+def progress() -> Iterator[Watcher]:
     """A bar for each codec, with the time left, and notes above; plain lines where there is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -178,7 +178,7 @@ def _progress() -> Iterator[Watcher]:
         yield Bars(progress)
 
 
-def _print_points(document: dict[str, Any]) -> None:
+def print_points(document: dict[str, Any]) -> None:
     """Mean points of every codec."""
     metrics = {name: entry for name, entry in document["metrics"].items() if name in _per_image(document)}
     sets = [name for name in document["metrics"] if name not in metrics]
@@ -205,7 +205,7 @@ def _print_points(document: dict[str, Any]) -> None:
     print_table(("codec", "setting", "bpp", *titles, "encode, s", "decode, s"), rows)
 
 
-def _print_bd_rates(document: dict[str, Any]) -> None:
+def print_bd_rates(document: dict[str, Any]) -> None:
     """Every codec against every other, in each metric."""
     comparisons = document["comparisons"]
     if len(comparisons) < 2:

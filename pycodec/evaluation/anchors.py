@@ -41,6 +41,7 @@ class Published:
             "description": f"published{', means over images only' if mean_only else ''}: {self.file}",
             "version": self.sha256,
             "fingerprint": None,
+            "suffix": None,
             "settings": [],
             "environment": None,
             "published": {"file": self.file, "sha256": self.sha256, "mean_only": mean_only},

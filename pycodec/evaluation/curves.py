@@ -99,7 +99,7 @@ def is_mean(rows: Iterable[Row]) -> bool:
 def mean_rows(rows: Sequence[Row]) -> list[Row]:
     """The mean over images at every setting, as rows; settings at which an image is missing are left out."""
     points = mean_points(rows)
-    most = max(point["images"] for point in points)
+    most = max((point["images"] for point in points), default=0)
     return [
         Row(
             image=MEAN,
@@ -189,23 +189,14 @@ def at_rates(
 
 def mean_at_rates(
     rows: Iterable[Row], metric: str, grid: Sequence[float], higher_is_better: bool = True
-) -> list[dict[str, Any]]:
-    """Mean over images of `at_rates`.
+) -> list[float | None]:
+    """Mean over images of `at_rates`, for each rate of ``grid``.
 
-    Returns:
-        For each rate: bpp, images (how many have a curve that reaches it) and value, the mean; None where not
-        all reach it, since the others would be compared with different images.
+    None where not every image has a curve that reaches the rate: means of different images do not compare.
     """
     per_image = np.array(list(at_rates(rows, metric, grid, higher_is_better).values())).reshape(-1, len(grid))
-    reached = np.isfinite(per_image).sum(0)
-    return [
-        {
-            "bpp": float(bpp),
-            "images": int(count),
-            "value": float(column.mean()) if count and count == len(column) else None,
-        }
-        for bpp, count, column in zip(grid, reached, per_image.T, strict=True)
-    ]
+    means = per_image.mean(0) if len(per_image) else np.full(len(grid), np.nan)
+    return [float(value) if np.isfinite(value) else None for value in means]
 
 
 def _compared(

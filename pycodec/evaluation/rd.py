@@ -213,19 +213,20 @@ def encode_to_size(
         return best
     low, high = given[index], given[index + 1]
     if isinstance(low, int) and isinstance(high, int):
-        low = bisect(low, high, lambda step: step)
-        high = low + 1
-        if not _takes_fractions(codec, image, low, best[0]):
+        direction = 1 if high > low else -1  # a quantisation parameter falls where the rate rises
+        low += direction * bisect(0, abs(high - low), lambda count: low + direction * count)
+        high = low + direction
+        if not _takes_fractions(codec, image, low, direction, best[0]):
             return best
-    step = min(_STEP, (high - low) / 16)
-    bisect(0, round((high - low) / step), lambda count: low + count * step)
+    count = max(16, round(abs(high - low) / _STEP))
+    bisect(0, count, lambda step: low + step * (high - low) / count)
     return best
 
 
-def _takes_fractions(codec: ImageCodec, image: Any, setting: int, data: bytes) -> bool:
-    """Whether a setting between two whole ones makes another file than the lower one, ``data``."""
+def _takes_fractions(codec: ImageCodec, image: Any, setting: int, direction: int, data: bytes) -> bool:
+    """Whether a setting a little beside a whole one makes another file than that, ``data``."""
     try:
-        return codec.compress(image, quality=setting + 0.5) != data
+        return codec.compress(image, quality=setting + direction / 4) != data
     except InvalidInput:
         return False
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from pycodec.errors import InvalidInput
 from pycodec.evaluation.anchors import Published
-from pycodec.evaluation.curves import bd_quality, bd_rate, is_mean, mean_at_rates
+from pycodec.evaluation.curves import bd_quality, bd_rate, mean_at_rates
 from pycodec.evaluation.quality import Quality
 from pycodec.evaluation.rd import Row, mean_points
 
@@ -158,12 +158,14 @@ def summarise(
         "mean_points": {name: mean_points(own) for name, own in of.items()},
         "set_metrics": dict(set_metrics or {}),
         "at_rates": {
-            name: {
-                quality.name: mean_at_rates(own, quality.name, GRID, quality.higher_is_better)
-                for quality in per_image
-            }
-            for name, own in of.items()
-            if not is_mean(own)
+            "bpp": GRID,
+            "values": {
+                name: {
+                    quality.name: mean_at_rates(own, quality.name, GRID, quality.higher_is_better)
+                    for quality in per_image
+                }
+                for name, own in of.items()
+            },
         },
         "comparisons": {
             test: {

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,23 @@ def dataset(sums: Mapping[Path, str]) -> dict[str, Any]:
     return {"name": name, "images": len(sums), "sha256": digest.hexdigest()}
 
 
+def lines_of(document: Mapping[str, Any], paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """The rows of a results document as lines of ``rows.jsonl``: `evaluate` then measures none of them anew.
+
+    There are none if the document is of other images than ``paths``.
+    """
+    sums = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    if document["dataset"] != dataset(sums):
+        return []
+    images = {path.name: checksum[:16] for path, checksum in sums.items()}
+    codecs = {name: codec_key(entry) for name, entry in document["codecs"].items()}
+    metrics = metric_keys(document["metrics"])
+    return [
+        {**row, "keys": {"image": images[row["image"]], "codec": codecs[row["codec"]], "metrics": metrics}}
+        for row in document["rows"]
+    ]
+
+
 def evaluate(
     paths: Sequence[Path],
     subjects: Sequence[Subject],
@@ -148,9 +165,10 @@ def evaluate(
 ) -> Outcome:
     """Measure every codec at each of its settings on every image, and write what comes of it to ``out``.
 
-    ``rows.jsonl`` grows as rows are measured; ``rows.csv`` and ``results.json`` are written at the end. Rows
-    that ``out`` already holds are not measured again, if they are of the same images, codecs and metrics.
-    What goes wrong with one image or setting is collected, and the others are measured.
+    ``rows.jsonl`` grows as rows are measured, and ``sets.jsonl`` with the values of metrics of sets;
+    ``rows.csv`` and ``results.json`` are written at the end. Rows that ``out`` already holds are not measured
+    again, if they are of the same images, codecs and metrics. What goes wrong with one image or setting is
+    collected, and the others are measured.
 
     Args:
         paths: the images, each file name once.
@@ -166,7 +184,11 @@ def evaluate(
         OSError: ``out`` cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with results.journal(out / "rows.jsonl") as rows, results.journal(out / "sets.jsonl") as sets:
+    with ExitStack() as opened:
+        rows = opened.enter_context(results.journal(out / "rows.jsonl"))
+        sets = None
+        if any(quality.of_set for quality in qualities):
+            sets = opened.enter_context(results.journal(out / "sets.jsonl"))
         run = _Run(paths, qualities, rows, sets, watcher or Watcher())
         for subject in subjects:
             run.measure(subject)
@@ -197,12 +219,12 @@ class _Run:
         paths: Sequence[Path],
         qualities: Sequence[Quality],
         journal: Journal,
-        sets: Journal,
+        sets: Journal | None,
         watcher: Watcher,
     ):
         self.journal, self.sets, self.watcher = journal, sets, watcher
         self.earlier = [results.read_row(line) for line in journal.read()]
-        self.earlier_sets = sets.read()
+        self.earlier_sets = sets.read() if sets else []
         self.per_image = [quality for quality in qualities if not quality.of_set]
         self.of_set = [quality for quality in qualities if quality.of_set]
         self.metrics = metric_keys({quality.name: quality.entry() for quality in qualities})
@@ -322,7 +344,7 @@ class _Run:
             except Exception as error:  # of a metric that anybody wrote
                 self._fail(what, f"{quality.label} of all images", error)
                 values[quality.name] = None
-        if None not in values.values():
+        if self.sets and None not in values.values():
             keys = {quality.name: self.metrics[quality.name] for quality in self.of_set}
             self.sets.append({"place": self._set_place(subject, setting), "keys": keys, "values": values})
         return values

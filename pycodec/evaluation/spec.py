@@ -97,6 +97,7 @@ def describe(spec: str, codec: Any, settings: Sequence[float]) -> dict[str, Any]
         "description": str(getattr(codec, "description", "learned")),
         "version": str(codec.version()) if hasattr(codec, "version") else fingerprint,
         "fingerprint": fingerprint,
+        "suffix": str(getattr(codec, "suffix", ".pci")),
         "settings": list(settings),
     }
 

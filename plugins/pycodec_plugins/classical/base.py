@@ -25,7 +25,7 @@ class ClassicalCodec(ABC):
         label, description, settings, suffix: see `pycodec.types.DeclaredCodec`.
         qualities: smallest and largest quality it takes, in the units of its library.
         default_quality: of `compress`.
-        whole: qualities are rounded to whole numbers, as the library takes no others.
+        whole: qualities are whole numbers.
     """
 
     name: str
@@ -51,14 +51,17 @@ class ClassicalCodec(ABC):
         picture = as_picture(image)
         quality = self.default_quality if quality is None else quality
         low, high = self.qualities
-        if not low <= quality <= high:  # NaN fails it too
-            raise InvalidInput(f"quality {quality:g}, expected {low:g} to {high:g} for codec {self.name!r}")
+        if not low <= quality <= high or (self.whole and quality != round(quality)):  # NaN fails it too
+            what = "a whole number from " if self.whole else ""
+            raise InvalidInput(
+                f"quality {quality:g}, expected {what}{low:g} to {high:g} for codec {self.name!r}"
+            )
         if picture.alpha is not None:
             raise InvalidInput(
                 f"an image with transparency, which codec {self.name!r} does not keep; flatten it first, or "
                 "use the default codec"
             )
-        return self.encode(picture, round(quality) if self.whole else quality)
+        return self.encode(picture, round(quality) if self.whole else quality)  # "50.0" is 50
 
     def decompress(self, data: bytes) -> Image.Image:
         """The image of a file, of mode RGB or L.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,10 +24,11 @@ def find(codec: str, option: str, given: str | None) -> str:
     variable, names = PROGRAMS[codec][option]
     found = shutil.which(given) if given else path_of(codec, option)
     if found is None:
-        what = f"the program {given}, which is not there" if given else f"the program {' or '.join(names)}"
+        named = given or os.environ.get(variable)
+        program = f"{named}, which is no program here" if named else f"the program {' or '.join(names)}"
         raise MissingDependency(
-            f"codec {codec!r} needs {what}; put it in PATH, or give its path as the option {option} or in "
-            f"{variable}"
+            f"codec {codec!r} needs {program}; put it in PATH, or give its path as the option {option} or "
+            f"in {variable}"
         )
     return found
 
