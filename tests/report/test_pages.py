@@ -173,7 +173,7 @@ def test_the_gallery_shows_one_picture_and_follows_links_and_keys(report, visit)
 def test_points_tell_their_values(report, document, visit):
     page = visit(report).page
     figure = page.locator(".charts .chart").first
-    first, tip = figure.locator(".point").first, figure.locator(".tip")
+    first, tip = figure.locator("[data-series='0'] .point").first, figure.locator(".tip")
     point = document["mean_points"]["ctx3d"][0]
     expected = f"ctx3d, setting 1: {point['bpp']:.3f} bpp, {point['psnr']:.2f} dB"
     first.hover()

@@ -102,7 +102,7 @@ def chart(
             Markup().join(_circle(axes, one, p, value, scale) for p, value in points),
             _ring(axes, (marked or {}).get(one.index), scale),
         )
-        for one, points in drawn
+        for one, points in reversed(drawn)
     )
     title = f"{scale.label}, {scale.unit}" if scale.unit else scale.label
     if _is_ms_ssim(scale.name):
@@ -133,6 +133,7 @@ def _axes(scale: Scale, drawn: Sequence[tuple[Series, list[tuple[Point, float]]]
             [value for _, value in points],
             color=svg.SERIES,
             linewidth=2.4 if one.learned else 1.6,
+            zorder=3 - one.index / 100,  # the first codec on top
             linestyle="-" if one.index < COLOURS else "--",
             gid=f"series-{one.index}",
         )
