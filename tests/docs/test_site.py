@@ -88,6 +88,7 @@ MODULES = [
     "pycodec.evaluation.results",
     "pycodec.evaluation.run",
     "pycodec.evaluation.spec",
+    "pycodec.evaluation.subject",
     "pycodec.images",
     "pycodec.ops",
     "pycodec.ops.device_context",
