@@ -200,10 +200,11 @@ def test_the_legend_hides_a_codec_in_every_figure(report, visit):
     assert lines.first.is_visible()
 
 
-def test_light_and_dark_follow_the_system_and_the_switch(report, visit):
+def test_colours_and_motion_follow_the_system_and_colours_the_switch(report, visit):
     colours = {}
-    for scheme in ("light", "dark"):
-        one = visit(report, color_scheme=scheme)
+    for scheme, motion in (("light", "reduce"), ("dark", "no-preference")):
+        one = visit(report, color_scheme=scheme, reduced_motion=motion)
+        assert one.style("html", "scrollBehavior") == ("auto" if motion == "reduce" else "smooth")
         colours[scheme] = [one.style("html", "backgroundColor"), one.style(".figure .line path", "stroke")]
         switch = one.page.locator(".theme")
         assert switch.inner_text() == "Theme: auto"
@@ -258,11 +259,6 @@ def test_names_roles_and_contrast(name, scheme, request, visit):
     open_details(page)
     found = axe.Axe().run(page).response["violations"]
     assert [(v["id"], [node["html"][:120] for node in v["nodes"][:3]]) for v in found] == []
-
-
-def test_motion_is_only_for_who_wants_it(report, visit):
-    assert visit(report, reduced_motion="reduce").style("html", "scrollBehavior") == "auto"
-    assert visit(report, reduced_motion="no-preference").style("html", "scrollBehavior") == "smooth"
 
 
 def test_without_script_there_are_curves_tables_and_whole_pictures(report, visit):

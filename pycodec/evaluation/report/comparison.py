@@ -54,7 +54,7 @@ def write_view(
         facts: (name, value) pairs to show in a table.
 
     Raises:
-        As `write_comparison`.
+        InvalidInput, CorruptStream, MissingWeights: as `write_comparison`.
     """
     scene = scene_of_files([path] if original is None else [original, path])
     page.write(out, "file.html.jinja", title=path.name, scene=scene, facts=facts)
