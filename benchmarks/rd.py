@@ -16,7 +16,8 @@ from pycodec.cli.eval import print_bd_rates, print_points, progress
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import rd
 from pycodec.evaluation.quality import DEFAULT, load_qualities
-from pycodec.evaluation.run import evaluate, lines_of, load_subject
+from pycodec.evaluation.run import evaluate, lines_of
+from pycodec.evaluation.subject import load_subject
 from pycodec.files import write_bytes
 
 from . import common

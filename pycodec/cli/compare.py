@@ -22,7 +22,9 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="OUT.html",
         help="The page [default: a file in the folder for temporary files].",
     )
-    show = click.option("--open/--no-open", "show", default=True, help="Open it in a browser [default: open].")
+    show = click.option(
+        "--open/--no-open", "show", default=True, help="Open it in a browser [default: open]."
+    )
     return output(show(command))
 
 

@@ -71,7 +71,8 @@ def command(
     from pycodec.evaluation.environment import environment
     from pycodec.evaluation.quality import load_qualities
     from pycodec.evaluation.rd import image_files
-    from pycodec.evaluation.run import evaluate, load_subject
+    from pycodec.evaluation.run import evaluate
+    from pycodec.evaluation.subject import load_subject
 
     specs = _names(codecs)
     chosen = _settings(settings, specs)

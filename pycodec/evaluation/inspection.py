@@ -1,4 +1,4 @@
-"""Looking into a learned codec's file: its symbols, where its bits are, and what its importance map allows."""
+"""Looking into a learned codec's file: its symbols, where its bits are, what its importance map allows."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,42 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pycodec import files
 from pycodec.errors import InvalidInput, PycodecError
-from pycodec.evaluation import results, spec
+from pycodec.evaluation import results
 from pycodec.evaluation.anchors import Published
 from pycodec.evaluation.quality import Quality
 from pycodec.evaluation.rd import Row, load_image, measure
 from pycodec.evaluation.results import Journal, Keys
-from pycodec.evaluation.spec import ImageCodec
+from pycodec.evaluation.subject import Subject, codec_key
 from pycodec.images import as_picture
 
-_SAME = ("version", "fingerprint", "device", "threads")  # of a codec, for its rows to hold
 _WARM_UP = 64  # pixels a side
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A codec about to be measured.
-
-    Attributes:
-        spec: its name in results.
-        codec: the codec, working on its device.
-        settings: qualities to measure it at.
-        entry: what a results document says of it.
-    """
-
-    spec: str
-    codec: ImageCodec
-    settings: list[float]
-    entry: dict[str, Any]
-
-    @property
-    def key(self) -> str:
-        """Differs where its rows may."""
-        return codec_key(self.entry)
 
 
 @dataclass(frozen=True)
@@ -93,39 +68,9 @@ class Watcher:
         """Something that whoever reads the results should know."""
 
 
-def codec_key(entry: Mapping[str, Any]) -> str:
-    """Key of a codec, from what a results document says of it."""
-    environment = entry.get("environment") or {}
-    return results.key({name: entry.get(name, environment.get(name)) for name in _SAME})
-
-
 def metric_keys(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Key of each metric, from what a results document says of them."""
     return {name: results.key(entry["config"]) for name, entry in metrics.items()}
-
-
-def load_subject(
-    name: str, settings: Sequence[float] | None = None, device: str = "cpu", threads: int | None = None
-) -> Subject:
-    """The codec of a spec, ready to be measured.
-
-    Args:
-        name: the spec.
-        settings: instead of those the codec declares.
-        device: where it works, if it can work elsewhere than on the CPU.
-        threads: what `torch.set_num_threads` was told, for the record.
-
-    Raises:
-        InvalidInput, UnknownComponent, MissingWeights, PluginError: as `pycodec.evaluation.spec.load_codec`.
-    """
-    codec = spec.load_codec(name)
-    chosen = list(settings) if settings is not None else spec.settings_of(codec)
-    if device != "cpu" and "device" in inspect.signature(codec.compress).parameters:
-        working: ImageCodec = _OnDevice(codec, device)
-    else:
-        working, device = codec, "cpu"
-    entry = {**spec.describe(name, codec, chosen), "device": device, "threads": threads}
-    return Subject(name, working, chosen, entry)
 
 
 def dataset(sums: Mapping[Path, str]) -> dict[str, Any]:
@@ -197,18 +142,6 @@ def evaluate(
         files.write_bytes(out / "rows.csv", text.encode())
         files.write_bytes(out / "results.json", results.json_text(outcome.document).encode())
     return outcome
-
-
-class _OnDevice:
-    def __init__(self, codec: Any, device: str):
-        self.codec, self.device = codec, device
-
-    def compress(self, image: Any, quality: float) -> bytes:
-        data: bytes = self.codec.compress(image, quality=quality, device=self.device)
-        return data
-
-    def decompress(self, data: bytes) -> Image.Image:
-        return self.codec.decompress(data, device=self.device)
 
 
 class _Run:

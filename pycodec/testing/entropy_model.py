@@ -270,8 +270,8 @@ def code_lengths(subject: Subject) -> None:
             )
             require(
                 abs(float(lengths.sum()) - ideal) <= SUM_TOLERANCE + LENGTH_TOLERANCE * ideal,
-                f"code_lengths of {what} at quality step {step} sum to {lengths.sum():.3f} bits, expected the "
-                f"{ideal:.3f} of code_length_bits; count both under the same tables",
+                f"code_lengths of {what} at quality step {step} sum to {lengths.sum():.3f} bits, expected "
+                f"the {ideal:.3f} of code_length_bits; count both under the same tables",
             )
 
 

@@ -89,6 +89,7 @@ MODULES = [
     "pycodec.evaluation.results",
     "pycodec.evaluation.run",
     "pycodec.evaluation.spec",
+    "pycodec.evaluation.subject",
     "pycodec.images",
     "pycodec.ops",
     "pycodec.ops.device_context",

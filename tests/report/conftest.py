@@ -11,15 +11,16 @@ import pytest
 from PIL import Image
 
 from pycodec import cli
-from pycodec.evaluation import run as evaluation
 from pycodec.evaluation.environment import environment
 from pycodec.evaluation.quality import BUILT_IN
 from pycodec.evaluation.report import write_report
+from pycodec.evaluation.run import evaluate
+from pycodec.evaluation.subject import load_subject
 from pycodec.testing.samples import photo
 
 WIDTH, HEIGHT = 208, 184
-AWKWARD = 'c <b>"&\'.png'
-SETTINGS = {"jpeg": (10, 40, 85), "webp": (5, 40, 85), "ctx3d": (1, 3, 5), "cpm": (1, 5)}
+AWKWARD = "c <b>\"&'.png"
+SETTINGS = {"jpeg": (10, 40, 85), "webp": (5, 85), "ctx3d": (1, 3, 5), "cpm": (1, 5)}
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +37,9 @@ def images(tmp_path_factory) -> list[Path]:
 @pytest.fixture(scope="session")
 def document(images, tmp_path_factory):
     """Results of two learned and two classical codecs on three pictures; one row is missing."""
-    subjects = [evaluation.load_subject(spec, list(settings)) for spec, settings in SETTINGS.items()]
+    subjects = [load_subject(spec, list(settings)) for spec, settings in SETTINGS.items()]
     out = tmp_path_factory.mktemp("results")
-    outcome = evaluation.evaluate(images, subjects, list(BUILT_IN.values()), out, environment())
+    outcome = evaluate(images, subjects, list(BUILT_IN.values()), out, environment())
     assert not outcome.failures
     return outcome.document
 

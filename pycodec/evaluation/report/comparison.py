@@ -23,7 +23,12 @@ from pycodec.evaluation.report.scene import (
 )
 from pycodec.images import Picture, as_picture
 
-_SHOWN_AS_THEY_ARE = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".avif": "image/avif"}
+_SHOWN_AS_THEY_ARE = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+}
 
 
 def write_comparison(paths: Sequence[Path], out: Path) -> None:
@@ -49,7 +54,7 @@ def write_view(
         facts: (name, value) pairs to show in a table.
 
     Raises:
-        As `write_comparison`.
+        InvalidInput, CorruptStream, MissingWeights: as `write_comparison`.
     """
     scene = scene_of_files([path] if original is None else [original, path])
     page.write(out, "file.html.jinja", title=path.name, scene=scene, facts=facts)

@@ -85,15 +85,41 @@ class Chart:
     rows: tuple[tuple[str, ...], ...]
 
 
-def chart(scale: Scale, series: Sequence[Series], prefix: str, marked: Mapping[int, Point] = {}) -> Chart:
+def chart(
+    scale: Scale, series: Sequence[Series], prefix: str, marked: Mapping[int, Point] | None = None
+) -> Chart:
     """The curves of one metric.
 
     Args:
         prefix: of the ids in the figure.
-        marked: a point by the index of its series, drawn larger.
+        marked: by the index of a series, a point with a ring around it.
     """
-    axes = svg.new_axes()
     drawn = [(one, _visible(scale, one.points)) for one in series]
+    axes = _axes(scale, drawn)
+    dots = Markup().join(
+        Markup('<g data-series="{}">{}{}</g>').format(
+            one.index,
+            Markup().join(_circle(axes, one, p, value, scale) for p, value in points),
+            _ring(axes, (marked or {}).get(one.index), scale),
+        )
+        for one, points in reversed(drawn)
+    )
+    title = f"{scale.label}, {scale.unit}" if scale.unit else scale.label
+    if _is_ms_ssim(scale.name):
+        title = f"{scale.label}, −10 log₁₀(1 − x), dB"
+    if not scale.higher_is_better:
+        title += " (lower is better: the axis points down)"
+    figure = svg.inline(axes.figure, prefix, f"{title} against bits per pixel", dots)
+    header = ("codec", "setting", "bpp", scale.label, *(("in dB",) if _is_ms_ssim(scale.name) else ()))
+    rows = [
+        (one.label, f"{p.setting:g}", f"{p.bpp:.4f}", *_texts(scale, p)) for one in series for p in one.points
+    ]
+    return Chart(title, figure, header, tuple(rows))
+
+
+def _axes(scale: Scale, drawn: Sequence[tuple[Series, list[tuple[Point, float]]]]) -> Any:
+    """Axes with the lines of all series; better is up."""
+    axes = svg.new_axes()
     rates = [p.bpp for _, points in drawn for p, _ in points] or [0.1, 1.0]
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 1.06, max(rates) * 1.06)
@@ -107,34 +133,15 @@ def chart(scale: Scale, series: Sequence[Series], prefix: str, marked: Mapping[i
             [value for _, value in points],
             color=svg.SERIES,
             linewidth=2.4 if one.learned else 1.6,
-            dashes=(4, 2) if one.index >= COLOURS else (None, None),
+            zorder=3 - one.index / 100,  # the first codec on top
+            linestyle="-" if one.index < COLOURS else "--",
             gid=f"series-{one.index}",
         )
     axes.margins(y=0.04)
-    axes.autoscale_view(scalex=False)
+    axes.autoscale_view(scalex=False)  # now: the places of points depend on it
     if not scale.higher_is_better:
         axes.invert_yaxis()
-    axes.figure.canvas.draw_idle()
-    dots = Markup()
-    for one, points in drawn:
-        circles = Markup().join(_circle(axes, one, p, value, scale) for p, value in points)
-        if mark := marked.get(one.index):
-            if (value := scale(mark.metrics.get(scale.name))) is not None:
-                circles += Markup('<circle class="mark" cx="{}" cy="{}" r="6.5"/>').format(
-                    *svg.place(axes, mark.bpp, value)
-                )
-        dots += Markup('<g data-series="{}">{}</g>').format(one.index, circles)
-    title = f"{scale.label}, {scale.unit}" if scale.unit else scale.label
-    if _is_ms_ssim(scale.name):
-        title = f"{scale.label}, −10 log₁₀(1 − x), dB"
-    if not scale.higher_is_better:
-        title += " (lower is better, so the axis points down)"
-    rows = tuple(
-        (one.label, f"{p.setting:g}", f"{p.bpp:.4f}", *_texts(scale, p)) for one in series for p in one.points
-    )
-    header = ("codec", "setting", "bpp", scale.label, *(("in dB",) if _is_ms_ssim(scale.name) else ()))
-    name = f"{title} against bits per pixel"
-    return Chart(title, svg.inline(axes.figure, prefix, name, dots), header, rows)  # type: ignore[arg-type]
+    return axes
 
 
 def _visible(scale: Scale, points: Iterable[Point]) -> list[tuple[Point, float]]:
@@ -149,6 +156,14 @@ def _circle(axes: Any, one: Series, point: Point, value: float, scale: Scale) ->
         down,
         f"{one.label}, setting {point.setting:g}: {point.bpp:.3f} bpp, {' = '.join(_texts(scale, point))}",
     )
+
+
+def _ring(axes: Any, point: Point | None, scale: Scale) -> Markup:
+    value = scale(point.metrics.get(scale.name)) if point else None
+    if point is None or value is None:
+        return Markup()
+    ring = Markup('<circle class="mark" cx="{}" cy="{}" r="6.5"/>')
+    return ring.format(*svg.place(axes, point.bpp, value))
 
 
 def _texts(scale: Scale, point: Point) -> tuple[str, ...]:

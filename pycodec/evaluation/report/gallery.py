@@ -27,10 +27,10 @@ from pycodec.evaluation.report.scene import (
 from pycodec.evaluation.spec import load_codec
 
 TARGET_BPP = 0.3
-"""The pictures are shown at the setting of the first codec that comes nearest: where codecs differ to the eye."""
+"""Pictures are shown at the setting of the first codec that comes nearest: codecs differ to the eye there."""
 
 PATIENCE_SECONDS = 10.0
-"""A codec that takes longer for an image is shown at one of its measured settings, not at one searched for."""
+"""A codec that takes longer for an image is shown at one of its measured settings; others are searched."""
 
 
 def choose(
@@ -48,6 +48,10 @@ def choose(
             return [(known[i], f"{against}: {summary.signed(gains[known[i].name])} %") for i in places]
     step = max(1, len(images) // count)
     return [(path, "") for path in images[::step][:count]]
+
+
+NEAR = 0.9
+"""A file of less than this share of the first one's bytes is marked."""
 
 
 class Gallery:
@@ -94,10 +98,11 @@ class Gallery:
                 self.problems.append(f"{path.name}, {one.label}: {error}")
                 continue
             limit = len(data) if limit is None else limit
+            note = "" if len(data) >= NEAR * limit else "no setting comes nearer from below"
             media_type = getattr(codec, "media_type", "")
             source = data_uri(data, media_type) if media_type else lossless(picture)
             facts = (*size_facts(len(data), width, height), *quality_facts(pixels, picture))
-            versions.append(Version(one.label, source, (*facts, ("setting", f"{setting:g}"))))
+            versions.append(Version(one.label, source, (*facts, ("setting", f"{setting:g}")), note))
             decoded.append(picture)
             quality = {"psnr": metrics.psnr(pixels, picture)}
             marked[one.index] = Point(setting, 8 * len(data) / (width * height), quality)
@@ -124,8 +129,8 @@ class Gallery:
     ) -> tuple[bytes, float]:
         """The file to show: at TARGET_BPP by the first codec, of at most as many bytes by the others."""
         if limit is not None:
-            seconds = [r["encode_seconds"] or 0 for r in self.document["rows"] if r["codec"] == spec]
-            slow = max(seconds, default=0.0) > PATIENCE_SECONDS
+            seconds = [r["encode_seconds"] for r in self.document["rows"] if r["codec"] == spec]
+            slow = min((s for s in seconds if s is not None), default=0.0) > PATIENCE_SECONDS
             settings = self.document["codecs"][spec]["settings"] if slow else None
             return rd.encode_to_size(codec, pixels, limit, settings)
         points = summary.points_of_image(self.document, spec, path.name) or self.series[spec].points

@@ -1,4 +1,4 @@
-"""What the tables of a report say: comparisons, speed and codecs of a results document, ready to be written."""
+"""What the tables of a report say: comparisons, speed and codecs of a results document, as text."""
 
 from __future__ import annotations
 
@@ -165,7 +165,8 @@ def left_out(document: Document, series: Mapping[str, Series]) -> list[str]:
         measured.setdefault((r["codec"], r["setting"]), set()).add(r["image"])
     for (spec, setting), done in measured.items():
         if missing := [image for image in images if image not in done]:
-            found.append(f"{series[spec].label} at setting {setting:g} is not measured on {', '.join(missing)}.")
+            what = f"{series[spec].label} at setting {setting:g}"
+            found.append(f"{what} is not measured on {', '.join(missing)}.")
     for test in subjects(series):
         for anchor, entry in document["comparisons"].get(test, {}).items():
             for metric, figures in entry.items():
@@ -180,7 +181,7 @@ def left_out(document: Document, series: Mapping[str, Series]) -> list[str]:
 
 def speeds(document: Document, series: Mapping[str, Series]) -> list[tuple[Series, tuple[str, ...]]]:
     """Setting, rate, encode and decode milliseconds of each codec, at its setting nearest to SPEED_BPP."""
-    found = []
+    found: list[tuple[Series, tuple[str, ...]]] = []
     for spec in series:
         points = document["mean_points"].get(spec, ())
         timed = [p for p in points if p["encode_seconds"] is not None and p["decode_seconds"] is not None]
@@ -208,7 +209,7 @@ def sets(document: Document, series: Mapping[str, Series]) -> Sets | None:
 
 def codecs(document: Document, series: Mapping[str, Series]) -> list[tuple[Series, tuple[str, ...]]]:
     """Specification, description, version, settings, date and machine of each codec."""
-    found = []
+    found: list[tuple[Series, tuple[str, ...]]] = []
     for spec, one in series.items():
         entry = document["codecs"][spec]
         environment = entry.get("environment") or {}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT, FONT_SIZE = 420, 300, 11.5  # in units of the viewBox
 INK, GRID, SERIES = "#010101", "#020202", "#030303"  # replaced below
 _SVG = "{http://www.w3.org/2000/svg}"
-_COLOURS = {INK: "currentColor", GRID: "currentColor"}
+_COLOURS = {INK: "currentColor", GRID: "currentColor"}  # what makes a grid faint is its opacity
 _DROPPED = {"font", "font-family", "font-weight", "font-style"}  # the page's
 
 
@@ -49,7 +49,7 @@ def place(axes: Axes, x: float, y: float) -> tuple[float, float]:
     return round(float(across), 2), round(HEIGHT - float(up), 2)
 
 
-def inline(figure: Figure, prefix: str, label: str, points: Markup = Markup()) -> Markup:
+def inline(figure: Figure, prefix: str, label: str, points: Markup) -> Markup:
     """The figure as an ``<svg>`` element; lines whose gid is ``series-N`` get ``data-series="N"``.
 
     Args:

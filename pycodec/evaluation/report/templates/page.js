@@ -248,7 +248,8 @@ function gallery(nav, scenes) {
 // Points of a figure: one stop of the Tab key, arrow keys from point to point, values beside the point.
 function chart(figure) {
   const svg = figure.querySelector("svg");
-  const points = all(".point", svg);
+  const series = (point) => Number(point.parentNode.dataset.series);
+  const points = all(".point", svg).sort((a, b) => series(a) - series(b)); // painted last to first
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
@@ -282,7 +283,6 @@ function chart(figure) {
     const visible = points.filter((point) => !point.parentNode.classList.contains("off"));
     const at = visible.indexOf(document.activeElement);
     if (at < 0) return;
-    const series = (point) => point.parentNode.dataset.series;
     let next = at;
     if (event.key === "ArrowRight") next = at + 1;
     else if (event.key === "ArrowLeft") next = at - 1;
