@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import AWKWARD, HEIGHT, WIDTH
 from PIL import Image
 
 from pycodec import cli
@@ -18,8 +19,6 @@ from pycodec.evaluation.run import evaluate
 from pycodec.evaluation.subject import load_subject
 from pycodec.testing.samples import photo
 
-WIDTH, HEIGHT = 208, 184
-AWKWARD = "c <b>\"&'.png"
 SETTINGS = {"jpeg": (10, 40, 85), "webp": (5, 85), "ctx3d": (1, 3, 5), "cpm": (1, 5)}
 
 

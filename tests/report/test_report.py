@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from conftest import AWKWARD, HEIGHT, WIDTH
+from pictures import AWKWARD, HEIGHT, WIDTH
 from PIL import Image
 
 from pycodec import bitstream, cli

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import AWKWARD, HEIGHT, WIDTH
+from pictures import AWKWARD, HEIGHT, WIDTH
 from PIL import Image
 
 PAGES = ("report", "comparison", "view")
