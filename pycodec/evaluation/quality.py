@@ -64,12 +64,17 @@ class Quality:
 
     def entry(self) -> dict[str, Any]:
         """What a results document says of it."""
-        return {
+        entry = {
             "label": self.label,
             "unit": self.unit,
             "higher_is_better": self.higher_is_better,
             "config": self.config,
         }
+        return entry if self.of_set else entry | self.info()
+
+    def info(self) -> dict[str, Any]:
+        """``{"info": ...}``, what the component says of how its last value was made; or nothing."""
+        return {"info": self.component.info()} if hasattr(self.component, "info") else {}
 
 
 BUILT_IN = {

@@ -145,7 +145,8 @@ def summarise(
         qualities: the metrics.
         rows: of all codecs.
         published: curves of others.
-        set_metrics: by spec, the values of metrics that belong to a set of images, at each setting.
+        set_metrics: by spec, the values of metrics that belong to a set of images, at each setting; and
+            "info", what those metrics say of how they were made.
     """
     of = {name: [row for row in rows if row.codec == name] for name in codecs}
     of.update({anchor.name: anchor.rows for anchor in published})

@@ -254,20 +254,25 @@ class _Run:
         metrics = {quality.name: self.metrics[quality.name] for quality in self.per_image}
         return Keys(self.sums[path][:16], subject.key, metrics)
 
-    def _known_set(self, subject: Subject, setting: float) -> dict[str, float | None] | None:
-        """Values of the metrics of sets from an earlier run over the same images, if it had them all."""
+    def _known_set(self, subject: Subject, setting: float) -> dict[str, Any] | None:
+        """What `_set_values` gave in an earlier run over the same images, if it had all values."""
         for line in reversed(self.earlier_sets):
             same = all(line["keys"].get(q.name) == self.metrics[q.name] for q in self.of_set)
             if same and line["place"] == self._set_place(subject, setting):
-                return {quality.name: line["values"][quality.name] for quality in self.of_set}
+                names = [quality.name for quality in self.of_set]
+                values = {name: line["values"][name] for name in names}
+                info = {name: told for name, told in line.get("info", {}).items() if name in names}
+                return {**values, "info": info} if info else values
         return None
 
     def _set_place(self, subject: Subject, setting: float) -> dict[str, Any]:
         images = dataset(self.sums)["sha256"]
         return {"codec": subject.spec, "codec_key": subject.key, "setting": setting, "images": images}
 
-    def _set_values(self, subject: Subject, setting: float) -> dict[str, float | None]:
-        """Values over the images that were just measured; kept for later runs if none is missing."""
+    def _set_values(self, subject: Subject, setting: float) -> dict[str, Any]:
+        """Values over the images that were just measured, and "info", what metrics say of how they were made;
+        kept for later runs if none is missing.
+        """
         what = f"{subject.spec} at {setting:g}"
         values: dict[str, float | None] = {}
         complete = not any(failure.what == what for failure in self.failures)
@@ -277,10 +282,13 @@ class _Run:
             except Exception as error:  # of a metric that anybody wrote
                 self._fail(what, f"{quality.label} of all images", error)
                 values[quality.name] = None
+        told = {quality.name: quality.info() for quality in self.of_set if values[quality.name] is not None}
+        info = {name: entry["info"] for name, entry in told.items() if entry}
         if self.sets and None not in values.values():
             keys = {quality.name: self.metrics[quality.name] for quality in self.of_set}
-            self.sets.append({"place": self._set_place(subject, setting), "keys": keys, "values": values})
-        return values
+            line = {"place": self._set_place(subject, setting), "keys": keys, "values": values}
+            self.sets.append(line | ({"info": info} if info else {}))
+        return {**values, "info": info} if info else values
 
     def _warm_up(self, subject: Subject) -> None:
         """One untimed call: the first one of a process loads libraries, which is no coding time."""

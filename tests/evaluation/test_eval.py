@@ -217,6 +217,7 @@ def test_any_metric_is_a_quality(run, tmp_path) -> None:
     assert [point["setting"] for point in spread] == [4, 16, 64]
     worst = max(r["metrics"]["distance"] for r in found["rows"] if (r["codec"], r["setting"]) == ("steps", 4))
     assert spread[0]["spread"] == pytest.approx(worst)
+    assert spread[0]["info"] == {"spread": {"images": 3}}
     assert "spread" in out
 
 

@@ -104,3 +104,6 @@ class Spread(Distance):
 
     def compute(self):
         return max(self.values)
+
+    def info(self):
+        return {"images": len(self.values)}

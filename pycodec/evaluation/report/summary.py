@@ -195,7 +195,9 @@ def speeds(document: Document, series: Mapping[str, Series]) -> list[tuple[Serie
 def sets(document: Document, series: Mapping[str, Series]) -> Sets | None:
     """Metrics of whole sets of images, such as FID, setting by setting."""
     measured = document["set_metrics"]
-    names = list(dict.fromkeys(k for rows in measured.values() for r in rows for k in r if k != "setting"))
+    names = list(
+        dict.fromkeys(k for rows in measured.values() for r in rows for k in r if k in document["metrics"])
+    )
     if not names:
         return None
     labels = [document["metrics"][name]["label"] for name in names]
