@@ -12,7 +12,7 @@ build: ## editable install with everything needed to work on pycodec
 	$(PYTHON) -m pip install -c constraints.txt -e ".[test,dev]"
 
 test: ## the test suite
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto
 
 sanitize: ## the native core under sanitizers: SAN=address (and undefined behaviour) or SAN=thread
 	tests/sanitize.sh

@@ -28,13 +28,14 @@ from PIL import Image
 
 import pycodec
 from pycodec import profiling
-from pycodec.errors import InvalidInput
-from pycodec.evaluation import classical, rd
+from pycodec.errors import InvalidInput, MissingDependency
+from pycodec.evaluation import rd
 
 from . import common, compare, second_thread
 from .goals import Goal
 from .timing import Effort, Row, Subject, measure
 
+ANCHORS = ("jpeg", "webp", "jpeg2000", "avif")  # the codecs of Pillow
 TWO_THREADS, FROM_FILE = second_thread.SUBJECT, "pycodec, from file"
 START_UP = {
     "python": "pass",
@@ -126,13 +127,13 @@ def case(name: str, quality: float, device: str, image: Path, with_peers: bool, 
     return rows
 
 
-def same_size(pixels: np.ndarray, size: int) -> list[tuple[str, classical.ClassicalCodec, float, bytes]]:
+def same_size(pixels: np.ndarray, size: int) -> list[tuple[str, Any, float, bytes]]:
     """Every codec of Pillow at its lowest setting that takes at least ``size`` bytes, or its highest."""
     found = []
-    for title in classical.CODECS:
+    for title in ANCHORS:
         try:
-            peer = classical.load(title)
-        except InvalidInput:
+            peer: Any = pycodec.load(title)
+        except MissingDependency:
             continue
         low, high = 0, len(peer.settings) - 1
         while low < high:
@@ -173,7 +174,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         image = cut(arguments.image, Path(folder)) if arguments.quick else arguments.image
         rows, settings = measure_all(arguments, image)
-    absent = {name: "not in this Pillow" for name in classical.CODECS if not available(name)}
+    absent = {name: "not in this Pillow" for name in ANCHORS if not available(name)}
     common.report(arguments, settings, rows, GOALS if arguments.device == "cpu" else (), absent)
     return 0
 
@@ -209,8 +210,8 @@ def measure_all(arguments: argparse.Namespace, image: Path) -> tuple[list[Row], 
 
 def available(name: str) -> bool:
     try:
-        classical.load(name)
-    except InvalidInput:
+        pycodec.load(name)
+    except MissingDependency:
         return False
     return True
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pycodec.errors import InvalidInput, PycodecError
+from pycodec.evaluation.environment import cpu_name
+from pycodec.evaluation.results import json_text
 from pycodec.files import write_bytes
 from pycodec.native import native
 
@@ -52,7 +54,7 @@ def environment() -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
         "machine": {
-            "cpu": _cpu(),
+            "cpu": cpu_name(),
             "clock_ghz": machine.clock_ghz(),
             "cores": os.cpu_count(),
             "system": f"{platform.system()} {platform.machine()}",
@@ -108,27 +110,10 @@ def _simd() -> str:
         return "extension not built"
 
 
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write ``document``, the whole file or nothing; the items of a list take one line each."""
-    body = []
-    for key, value in document.items():
-        if isinstance(value, list) and value:
-            text = "[\n  " + ",\n  ".join(json.dumps(item) for item in value) + "\n ]"
-        else:
-            text = json.dumps(value, indent=1).replace("\n", "\n ")
-        body.append(f" {json.dumps(key)}: {text}")
+    """Write ``document``, the whole file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, ("{\n" + ",\n".join(body) + "\n}\n").encode())
+    write_bytes(path, json_text(document).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,11 +8,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pycodec.evaluation import classical
 from pycodec.evaluation.metrics import decibels
 
 from .goals import MET, describe, score
-from .tables import label
+from .tables import is_learned
 
 
 def digest(shown: Any) -> str:
@@ -22,18 +21,23 @@ def digest(shown: Any) -> str:
 
 def rate_distortion(document: dict[str, Any]) -> tuple[str, Callable[[], bytes]]:
     """Mean rate-distortion points of all codecs: PSNR, and MS-SSIM in dB."""
-    mean_points = document["mean_points"]
+    mean_points, codecs = document["mean_points"], document["codecs"]
 
     def draw(figure: Any) -> None:
         axes = figure.subplots(1, 2)
         for name, points in mean_points.items():
-            classic = name in classical.CODECS
-            style = {"linewidth": 1.0, "linestyle": "--"} if classic else {"linewidth": 2.0}
+            learned = is_learned(codecs[name])
+            style = {"linewidth": 2.0} if learned else {"linewidth": 1.0, "linestyle": "--"}
             for axis, metric in zip(axes, ("psnr", "ms_ssim"), strict=True):
                 shown = [(p["bpp"], p[metric]) for p in points if p[metric] is not None and p["bpp"] <= 2.1]
                 values = [value if metric == "psnr" else decibels(value) for _, value in shown]
                 axis.plot(
-                    [bpp for bpp, _ in shown], values, marker="o", markersize=3, label=label(name), **style
+                    [bpp for bpp, _ in shown],
+                    values,
+                    marker="o",
+                    markersize=3,
+                    label=codecs[name]["label"],
+                    **style,
                 )
         for axis, title in zip(axes, ("PSNR, dB", "MS-SSIM, -10 log10(1 - x), dB"), strict=True):
             axis.set(xlabel="bits per pixel", ylabel=title, xlim=(0, 2.1))

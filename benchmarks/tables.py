@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pycodec.evaluation import classical, rd
+from pycodec.evaluation import curves, rd
 
 from . import common
 from .goals import describe, short
 
-LABELS = {"jpeg": "JPEG", "webp": "WebP", "jpeg2000": "JPEG 2000", "avif": "AVIF"}
 RATES = (0.15, 0.3, 0.5, 1.0, 1.5)  # bits per pixel that tables show
 TIMED = ("range_coder", "context_decode", "masked_conv3d", "codec")  # in the order of the table of goals
 
 
-def label(name: str) -> str:
-    return LABELS.get(name, name)
+def is_learned(entry: dict[str, Any]) -> bool:
+    """Whether a codec of a results document writes files of ours, not those of somebody else's format."""
+    return bool(entry["suffix"] == ".pci")
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -37,29 +37,29 @@ def number(value: float | None, form: str) -> str:
 
 
 def rd_table(document: dict[str, Any]) -> str:
-    """BD-rate of every learned codec against every classical one."""
-    comparisons = document["comparisons"]
-    anchors = [name for name in document["codecs"] if name in classical.CODECS]
+    """BD-rate of every learned codec against every other."""
+    codecs = document["codecs"]
+    anchors = [name for name in codecs if not is_learned(codecs[name])]
     rows = []
-    for test, against in comparisons.items():
+    for test in (name for name in codecs if is_learned(codecs[name])):
         for metric, title in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM")):
-            cells = [against[name]["bd_rate"][metric] for name in anchors]
+            cells = [document["comparisons"][test][name][metric]["bd_rate"] for name in anchors]
             rows.append(
                 [
                     f"{test}, {title}",
                     *("-" if cell is None else f"{cell['percent']:+.1f} %" for cell in cells),
                 ]
             )
-    options = "; ".join(document["codecs"][name]["description"].partition(";")[0] for name in anchors)
-    newest = max(
-        (entry["environment"] for entry in document["codecs"].values()), key=lambda entry: entry["date"]
-    )
+    options = "; ".join(f"{codecs[name]['label']}, {codecs[name]['description']}" for name in anchors)
+    newest = max((entry["environment"] for entry in codecs.values()), key=lambda entry: entry["date"])
     text = (
         f"Bits at equal quality on the {document['dataset']['images']} images of "
         f"{document['dataset']['name']} (BD-rate per image, then averaged; real file bytes). "
         f"Anchors: {options}."
     )
-    return markdown(["BD-rate against", *map(label, anchors)], rows) + caption(text, newest)
+    return markdown(["BD-rate against", *(codecs[name]["label"] for name in anchors)], rows) + caption(
+        text, newest
+    )
 
 
 def rd_points_table(document: dict[str, Any], codec: str) -> str:
@@ -96,14 +96,10 @@ def card_table(metadata: dict[str, Any]) -> str:
 def ms_ssim_table(document: dict[str, Any]) -> str:
     """MS-SSIM of every codec at fixed rates, curves of the images interpolated and averaged."""
     rows = []
-    for name in document["codecs"]:
+    for name, entry in document["codecs"].items():
         own = [rd.Row(**row) for row in document["rows"] if row["codec"] == name]
-        values = list(rd.at_rates(own, "ms_ssim", RATES).values())
-        means = []
-        for index in range(len(RATES)):
-            present = [float(curve[index]) for curve in values if curve[index] == curve[index]]
-            means.append(sum(present) / len(present) if len(present) == len(values) and present else None)
-        rows.append([label(name), *(number(mean, ".4f") for mean in means)])
+        means = curves.mean_at_rates(own, "ms_ssim", RATES)
+        rows.append([entry["label"], *(number(mean, ".4f") for mean in means)])
     note = "\nMean over images of interpolated curves; a dash where not every image reaches the rate.\n"
     return markdown(["MS-SSIM at", *(f"{rate:g} bpp" for rate in RATES)], rows) + note
 

@@ -27,6 +27,7 @@ MAX_NAME_BYTES = 32
 MAX_SIDE = 2**31 - 1
 MAX_IMAGE_PIXELS = 2**31
 MAX_QUALITY_STEP = 255
+MAX_HEADER_BYTES = 80  # the longest name and numbers, and all three sections
 
 _GREY, _ALPHA, _ICC = (
     0x20,
@@ -68,6 +69,18 @@ class Section:
     offset: int
     length: int
     crc: int
+
+    def checked(self, content: bytes) -> bytes:
+        """``content``, if it is what the header says of this section.
+
+        Raises:
+            CorruptStream: it is not.
+        """
+        if len(content) != self.length or _crc16(content) != self.crc:
+            raise CorruptStream(
+                f"damaged .pci file: the CRC of its {self.name} does not match; fetch the file again"
+            )
+        return content
 
 
 @dataclass(frozen=True)
@@ -113,7 +126,8 @@ class Container:
 
 
 def parse_header(data: bytes) -> tuple[Header, tuple[Section, ...]]:
-    """Header and section table; the sections themselves are neither read nor needed.
+    """Header and section table; the sections themselves are neither read nor needed: the first
+    MAX_HEADER_BYTES of the file are enough.
 
     Raises:
         CorruptStream: not a .pci file, or its header is cut short or damaged.
@@ -181,14 +195,7 @@ def parse(data: bytes) -> Container:
         raise CorruptStream(
             f"{len(data) - expected} bytes after the end of the .pci file, which has {expected} bytes"
         )
-    contents = {}
-    for section in sections:
-        content = data[section.offset : section.offset + section.length]
-        if _crc16(content) != section.crc:
-            raise CorruptStream(
-                f"damaged .pci file: the CRC of its {section.name} does not match; fetch the file again"
-            )
-        contents[section.name] = content
+    contents = {s.name: s.checked(data[s.offset : s.offset + s.length]) for s in sections}
     return Container(header, **contents)
 
 

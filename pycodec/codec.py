@@ -136,6 +136,29 @@ class Codec:
         symbols = self._analyze(as_picture(image), self.quality_step(quality), device)
         return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
 
+    def file_symbols(self, data: bytes) -> np.ndarray:
+        """The integers in a .pci file that this codec wrote, as `symbols` gives those of an image.
+
+        Raises:
+            CorruptStream, UnsupportedVersion, WeightsMismatch, InvalidInput: as `decompress`.
+        """
+        container = bitstream.parse(data)
+        self._check_origin(container.header)
+        images.check_pixels(container.header.width, container.header.height)
+        return self._decode_symbols(container, "cpu")  # type: ignore[return-value]  # arrays on the CPU
+
+    def importance(self, image: ImageLike, quality: float | None = None) -> np.ndarray | None:
+        """Share 0..1 of the channels that each position of the latent may use: float32 [h, w]; None if the
+        transform does not say (`pycodec.types.InspectableTransform`).
+        """
+        transform: Any = self.transform
+        if not hasattr(transform, "importance"):
+            return None
+        with torch.inference_mode():
+            x, quality_tensor = self._transform_input(as_picture(image), self.quality_step(quality), "cpu")
+            share: np.ndarray = transform.importance(x, quality_tensor)[0].numpy()
+            return share
+
     def quality_step(self, quality: float | None = None) -> int:
         """16 times the quality, rounded: the integer in files and in every integer rule.
 
@@ -248,6 +271,15 @@ class Codec:
 
     @torch.inference_mode()
     def _analyze(self, picture: Picture, step: int, device: str) -> Symbols:
+        y = self.transform.analysis(*self._transform_input(picture, step, device))
+        if self._codes_on(device):
+            quantizer: Any = self.quantizer  # a DeviceQuantizer
+            symbols: Tensor = quantizer.quantize_tensor(y)
+            return symbols
+        return np.ascontiguousarray(self.quantizer.quantize(y), np.int32)
+
+    def _transform_input(self, picture: Picture, step: int, device: str) -> tuple[Tensor, Tensor]:
+        """[1, 3, H, W], padded to the stride, and the quality [1]."""
         self._move(device)
         width, height = picture.size
         padding = -height % self.transform.stride, -width % self.transform.stride
@@ -256,12 +288,7 @@ class Codec:
             rgb = np.pad(rgb, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")
         pixels = torch.from_numpy(np.subtract(rgb, 128, dtype=np.float32))
         x = pixels.to(device).permute(2, 0, 1)[None]  # strides of channels_last
-        y = self.transform.analysis(x, torch.tensor([step / 16], device=x.device))
-        if self._codes_on(device):
-            quantizer: Any = self.quantizer  # a DeviceQuantizer
-            symbols: Tensor = quantizer.quantize_tensor(y)
-            return symbols
-        return np.ascontiguousarray(self.quantizer.quantize(y), np.int32)
+        return x, torch.tensor([step / 16], device=x.device)
 
     @torch.inference_mode()
     def _synthesize(
@@ -281,12 +308,7 @@ class Codec:
         return _pixels(x[0, :, :height, :width].permute(1, 2, 0))
 
     def _move(self, device: str) -> None:
-        try:
-            kind = torch.device(device).type
-        except RuntimeError as error:
-            raise InvalidInput(f"unknown device {device!r}, expected cpu or cuda") from error
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
+        check_device(device)
         for part in self._modules():
             part.to(device)
 
@@ -327,6 +349,20 @@ def decompress(
     else:
         codec = loading.load(header.codec, weights_file=weights_file)
     return codec.decompress(data, device)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here.
+
+    Raises:
+        InvalidInput: says so, or that there is no such device at all.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InvalidInput(f"unknown device {device!r}, expected cpu or cuda") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
 
 
 def _channels_last(y: Tensor) -> Tensor:  # [1, C, h, w]

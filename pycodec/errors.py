@@ -34,6 +34,14 @@ class PluginError(PycodecError):
     """A plugin could not be loaded."""
 
 
+class MissingDependency(PycodecError):
+    """A component needs a library or a program that is not installed here."""
+
+
+class ProgramFailed(PycodecError):
+    """Another program that a component runs ended with an error."""
+
+
 class MissingWeights(PycodecError):
     """The codec has no weights, or not those a stream was written with."""
 

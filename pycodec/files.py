@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from pycodec.errors import InvalidInput
+
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)  # names that `open_output` makes
+_KEPT_OF_NAME = 100  # characters of the target's name in that of its temporary file
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -56,7 +60,7 @@ def open_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with open(target, "wb") as file:
             yield file
         return
-    temporary = target.parent / f".{target.name[:100]}.{secrets.token_hex(4)}.tmp"
+    temporary = target.parent / f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(4)}.tmp"
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -67,3 +71,21 @@ def open_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(targets: Iterable[str | os.PathLike[str]]) -> None:
+    """Delete the temporary files that processes killed in `open_output` left beside these files.
+
+    Only for whoever knows that nobody is writing them now.
+
+    Raises:
+        OSError: one cannot be deleted.
+    """
+    names: dict[Path, set[str]] = {}
+    for target in map(Path, targets):
+        names.setdefault(target.parent, set()).add(target.name[:_KEPT_OF_NAME])
+    for folder, ours in names.items():
+        for name in os.listdir(folder) if folder.is_dir() else ():
+            match = _TEMPORARY.fullmatch(name)
+            if match and match[1] in ours:
+                (folder / name).unlink(missing_ok=True)

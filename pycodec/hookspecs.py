@@ -36,7 +36,13 @@ class Register(Protocol):
     """The callable that registration hooks receive."""
 
     def __call__(
-        self, name: str, factory: Factory, *, summary: str | None = None, aliases: tuple[str, ...] = ()
+        self,
+        name: str,
+        factory: Factory,
+        *,
+        summary: str | None = None,
+        aliases: tuple[str, ...] = (),
+        missing: Callable[[], str] | None = None,
     ) -> None:
         """Register one component.
 
@@ -46,6 +52,9 @@ class Register(Protocol):
                 ``"module:attribute"``, imported when the first component is made.
             summary: one line for listings; by default the first line of a callable's docstring.
             aliases: further names of the same component.
+            missing: for listings, what has to be installed before the factory works, as in "needs
+                pillow-heif"; an empty text if nothing is. It is quick and imports nothing heavy. The factory
+                itself raises `pycodec.errors.MissingDependency`.
         """
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pycodec.errors import CorruptStream, InvalidInput
 
@@ -29,7 +29,24 @@ MAX_PIXELS = 2**27
 """Larger images are refused, both ways, before memory is allocated; raise it for images you trust (and, from
 179 million on, ``PIL.Image.MAX_IMAGE_PIXELS``)."""
 
-_MAX_ICC_BYTES = 2**24
+MAX_ICC_BYTES = 2**24
+"""Longer colour profiles are refused, both ways."""
+
+# What was decoded is not to be lossily compressed once more without need.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "AVIF": {"quality": 95},
+    "JPEG": {"quality": 95},
+    "WEBP": {"lossless": True, "exact": True},
+}
+_NOT_PICTURES = {
+    "BUFR",
+    "EPS",
+    "GRIB",
+    "HDF5",
+    "MPEG",
+    "PCI",
+    "WMF",
+}  # Pillow knows them, and needs others to read them; PCI is our own, which pycodec.pillow adds
 _READ_ERRORS = (  # what Pillow's readers raise at files that are not what they say
     AttributeError,
     EOFError,
@@ -112,6 +129,46 @@ def to_pil(
     return image
 
 
+def readable_suffixes() -> set[str]:
+    """Suffixes of the image files that Pillow reads, ".jpg" and its like."""
+    known = Image.registered_extensions()  # loads Pillow's formats
+    return {s for s, name in known.items() if name in Image.OPEN and name not in _NOT_PICTURES}
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Pillow's name of the format that the name of an image file asks for.
+
+    Raises:
+        InvalidInput: Pillow writes no such format.
+    """
+    suffix = Path(path).suffix.lower()
+    name = Image.registered_extensions().get(suffix)  # loads Pillow's formats
+    if name is None or name not in Image.SAVE or name in _NOT_PICTURES:
+        raise InvalidInput(
+            f"cannot write {path}: Pillow writes no {suffix or 'file without suffix'}; name it .png"
+        )
+    return name
+
+
+def encoded(image: Image.Image, image_format: str, path: str | os.PathLike[str]) -> bytes:
+    """A decoded image as a file of one of Pillow's formats, with its colour profile.
+
+    Raises:
+        InvalidInput: the format cannot hold it; ``path`` is what the error calls the file.
+    """
+    if image_format == "JPEG" and image.mode in ("LA", "RGBA"):
+        raise InvalidInput(f"cannot write {path}: JPEG has no transparency, and this image has; name it .png")
+    out = io.BytesIO()
+    options = dict(_SAVE_OPTIONS.get(image_format, {}))
+    if "icc_profile" in image.info:
+        options["icc_profile"] = image.info["icc_profile"]
+    try:
+        image.save(out, image_format, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(f"cannot write {path}: {error}; name it .png") from error
+    return out.getvalue()
+
+
 def pack_alpha(alpha: np.ndarray) -> bytes:  # [H, W] uint8
     """Lossless alpha section: a grey PNG."""
     out = io.BytesIO()
@@ -126,7 +183,7 @@ def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:  # [height
         CorruptStream: not a grey PNG of that size.
     """
     try:
-        with _opened(io.BytesIO(data), ["PNG"]) as image:
+        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
             if image.mode == "L" and image.size == (width, height):
                 return np.asarray(image).copy()
     except _READ_ERRORS as error:
@@ -135,7 +192,13 @@ def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:  # [height
 
 
 def pack_icc(icc: bytes) -> bytes:
-    """Section of a colour profile: zlib."""
+    """Section of a colour profile: zlib.
+
+    Raises:
+        InvalidInput: one longer than MAX_ICC_BYTES.
+    """
+    if len(icc) > MAX_ICC_BYTES:
+        raise InvalidInput(f"colour profile of {len(icc)} bytes, expected at most {MAX_ICC_BYTES}")
     return zlib.compress(icc, 9)
 
 
@@ -147,7 +210,7 @@ def unpack_icc(data: bytes) -> bytes:
     """
     inflate = zlib.decompressobj()
     try:
-        icc = inflate.decompress(data, _MAX_ICC_BYTES)
+        icc = inflate.decompress(data, MAX_ICC_BYTES)
     except zlib.error as error:
         raise CorruptStream(f"damaged .pci file: its colour profile does not decode ({error})") from error
     if not inflate.eof or inflate.unused_data:
@@ -182,10 +245,10 @@ def _read(path: Path) -> Picture:
 
 
 @contextmanager
-def _opened(file: Path | io.BytesIO, formats: list[str] | None = None) -> Iterator[Image.Image]:
+def _opened(file: Path) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_pixels is our guard
-        with Image.open(file, formats=formats) as image:
+        with Image.open(file) as image:
             yield image
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pycodec import weight_store
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from pycodec.codec import Codec
 
 KEPT = 4
-"""Codecs that `codec_for` keeps loaded."""
+"""Codecs that `codec_for` keeps loaded, and as many that `load_kept` does."""
+
+_one_at_a_time = threading.RLock()  # many threads that ask for one codec load it once
 
 
 def load(
@@ -36,11 +40,21 @@ def load(
         MissingWeights: the codec has no weights, or there is no such file.
         WeightsMismatch: the file holds no weights, those of another codec, or damaged ones.
     """
-    if weights_file is None:
-        return _made(get_runtime().find("codec", name or "default"), config)
-    component = get_runtime().find("codec", name or weight_store.codec_of(weights_file))
-    weight_store.check_for(component, weights_file)
-    return _made(component, {**config, "weights_file": weights_file})
+    return _loaded(_component(name, weights_file), weights_file, config)
+
+
+def load_kept(name: str | None = None, weights_file: str | os.PathLike[str] | None = None) -> Codec:
+    """As `load`, for callers that have no place to keep a codec: the last few stay loaded, and are the same
+    ones for all threads. A weights file that has changed is read anew.
+    """
+    component, version = _component(name, weights_file), None
+    if weights_file is not None:
+        weights_file = os.path.abspath(weights_file)
+        with suppress(OSError):  # loading says what is wrong
+            found = os.stat(weights_file)
+            version = found.st_mtime_ns, found.st_size, found.st_ino
+    with _one_at_a_time:
+        return _load_kept(component, weights_file, version)
 
 
 def codec_for(name: str, fingerprint: bytes, device: str = "cpu") -> Codec:
@@ -65,7 +79,8 @@ def codec_for(name: str, fingerprint: bytes, device: str = "cpu") -> Codec:
         raise UnknownComponent(
             f"this file needs a codec that is not installed: {error}; install the plugin that provides it"
         ) from error
-    return _kept(component, fingerprint, device)
+    with _one_at_a_time:
+        return _kept(component, fingerprint, device)
 
 
 @functools.lru_cache(KEPT)
@@ -99,6 +114,26 @@ def _kept(component: Component, fingerprint: bytes, device: str) -> Codec:
         + ": give their file with --weights, add it with pycodec weights add, or name its folder in "
         + weight_store.VARIABLE
     )
+
+
+@functools.lru_cache(KEPT)
+def _load_kept(component: Component, weights_file: str | None, version: object) -> Codec:
+    return _loaded(component, weights_file, {})
+
+
+def _component(name: str | None, weights_file: str | os.PathLike[str] | None) -> Component:
+    if not name:
+        name = "default" if weights_file is None else weight_store.codec_of(weights_file)
+    return get_runtime().find("codec", name)
+
+
+def _loaded(
+    component: Component, weights_file: str | os.PathLike[str] | None, config: dict[str, Any]
+) -> Codec:
+    if weights_file is None:
+        return _made(component, config)
+    weight_store.check_for(component, weights_file)
+    return _made(component, {**config, "weights_file": weights_file})
 
 
 def _made(component: Component, config: dict[str, Any]) -> Codec:

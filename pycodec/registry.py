@@ -48,6 +48,7 @@ class Component:
     summary: str
     aliases: tuple[str, ...]
     origin: Origin
+    missing: Callable[[], str] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -62,6 +63,13 @@ class Component:
                 f"the factory of {self.kind} {self.name!r} is {self.factory!r}, "
                 "expected a callable or 'module:attribute'"
             )
+
+    def needs(self) -> str:
+        """What has to be installed before the factory works, as its plugin says it; empty if nothing is."""
+        try:
+            return self.missing() if self.missing else ""
+        except Exception as error:
+            return f"cannot tell what it needs: {type(error).__name__}: {error}"
 
     def load_factory(self) -> Callable[..., Any]:
         """The callable that makes the component, imported if need be.

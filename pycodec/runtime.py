@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -99,13 +99,18 @@ class Runtime:
         """The ``register`` that the hook of one kind of one plugin receives."""
 
         def register(
-            name: str, factory: Factory, *, summary: str | None = None, aliases: tuple[str, ...] = ()
+            name: str,
+            factory: Factory,
+            *,
+            summary: str | None = None,
+            aliases: tuple[str, ...] = (),
+            missing: Callable[[], str] | None = None,
         ) -> None:
             if summary is None:
                 summary = (
                     "" if isinstance(factory, str) else (factory.__doc__ or "").strip().partition("\n")[0]
                 )
-            self.registry.add(Component(kind, name, factory, summary, tuple(aliases), plugin.origin))
+            self.registry.add(Component(kind, name, factory, summary, tuple(aliases), plugin.origin, missing))
 
         return register
 

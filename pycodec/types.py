@@ -11,8 +11,8 @@ What a component may have besides, and the conformance kit then makes use of:
 
 * ``qualities``, lowest and highest quality of a transform or entropy model; by default 1 to 8.
 * ``reference()`` of an entropy model, its twin in plain numpy with the same ``encode`` and ``decode``.
-* what `DeclaredQuantizer`, `DeclaredEntropyModel`, `FreezableEntropyModel`, `DeclaredCodec` and
-  `DeclaredMetric` list.
+* what `DeclaredQuantizer`, `DeclaredEntropyModel`, `FreezableEntropyModel`, `InspectableEntropyModel`,
+  `InspectableTransform`, `DeclaredCodec` and `DeclaredMetric` list.
 """
 
 from __future__ import annotations
@@ -185,6 +185,28 @@ class FreezableEntropyModel(Protocol):
         ...
 
 
+class InspectableEntropyModel(Protocol):
+    """What an entropy model may offer besides to whoever looks into a file: where its bits are."""
+
+    def code_lengths(
+        self, symbols: np.ndarray, quality_step: int
+    ) -> np.ndarray:  # [C, h, w], integers -> [C, h, w] float64
+        """Ideal code length of each symbol under the integer tables, in bits; they sum to
+        `EntropyModel.code_length_bits`.
+        """
+        ...
+
+
+class InspectableTransform(Protocol):
+    """What a transform may offer besides: how much of the latent it lets each position use."""
+
+    def importance(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, 3, H, W], [N] -> [N, h, w]
+        """Share 0..1 of the channels that may be other than zero in the latent of ``x``, position by position
+        (the importance map of Mentzer et al. 2018, section 3.4).
+        """
+        ...
+
+
 class Discriminator(Protocol):
     """Critic of adversarial training with its losses; may own a labeler."""
 
@@ -253,6 +275,8 @@ class DeclaredCodec(Protocol):
     settings: tuple[float, ...]
     """Values of ``quality`` that draw its curve, rising in rate; without it, every whole quality between
     those of ``qualities``."""
+    default_quality: float
+    """``quality`` where a user names none; without it, they have to."""
     suffix: str
     """Of its files, ".jpg"; without it they are .pci files."""
     media_type: str
@@ -299,6 +323,16 @@ class DeclaredMetric(Protocol):
     """Of its values, "dB"; without it, a bare number."""
     of_set: bool
     """Its value belongs to a set of images (FID), not to each of them."""
+
+    def info(self) -> Config:
+        """What a reader needs to repeat its value beside `Metric.config`, as JSON: preprocessing, how many
+        images it took in, what identifies its weights.
+        """
+        ...
+
+    def to(self, device: str) -> Any:
+        """Work on a device from now on, "cuda"; without it, on the CPU."""
+        ...
 
 
 KINDS: Mapping[str, type] = {

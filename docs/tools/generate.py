@@ -139,6 +139,23 @@ def kit(kind: str = "") -> str:
     return table(("check", "what it requires", "kinds"), rows)
 
 
+def metric_weights() -> str:
+    """Weights files of metrics, and where they come from: the rows of a table."""
+    from pycodec_plugins.metrics.weights import PUBLISHED
+
+    users = {
+        "lpips_alex": "`lpips`",
+        "lpips_vgg": '`lpips`, `network="vgg"`',
+        "dists": "`dists`",
+        "inception": "`fid`, `kid`",
+        "swav": '`fid`, `kid`, `network="swav"`',
+    }
+    return "\n".join(
+        f"| `{name}.safetensors` | {users[name]} | [{p.file}]({p.url}) | {p.licence} |"
+        for name, p in PUBLISHED.items()
+    )
+
+
 def include(argument: str) -> str:
     """``FILE`` or ``FILE#Heading``: a file of the repository, or one section of it, without its heading."""
     name, _, heading = argument.partition("#")
@@ -172,5 +189,6 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "built_in": built_in,
     "optional": optional,
     "kit": kit,
+    "metric_weights": metric_weights,
     "include": include,
 }

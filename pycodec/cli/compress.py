@@ -1,24 +1,31 @@
-"""``pycodec compress``: an image in, a .pci file out."""
+"""``pycodec compress``: an image in, a .pci file out, or one of a classical codec's own format."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pycodec import files, loading, profiling
 from pycodec.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from pycodec.images import Picture
+
 
 @click.command()
 @click.argument("source", metavar="IN")
-@click.option("-o", "--output", metavar="OUT.pci", help="By default IN with the suffix .pci.")
+@click.option(
+    "-o", "--output", metavar="OUT", help="By default IN with the suffix .pci, or that of the codec."
+)
 @click.option("--codec", "name", help="One of pycodec codecs [default: default, or that of --weights].")
 @click.option("--weights", metavar="FILE", help="Weights of your own, from pycodec train or export.")
-@click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16; the codec has its own default.")
+@click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16, or as a classical codec counts.")
 @click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
@@ -37,20 +44,21 @@ def command(
     """Compress the image IN, of any format Pillow reads, to a .pci file.
 
     Grey stays grey, transparency is kept without loss, and so is the colour profile. EXIF orientation is
-    applied; other metadata are dropped.
+    applied; other metadata are dropped. A classical codec writes a file of its own format, and refuses what
+    that does not keep.
     """
     from pycodec.images import as_picture
 
-    target = str(Path(source).with_suffix(".pci")) if output is None else output
-    refuse_same_file(source, target)
     picture = as_picture(source)
     for note in picture.notes:
         click.echo(f"warning: {source}: {note}", err=True)
     codec = loading.load(name, weights_file=weights)
+    target = str(Path(source).with_suffix(getattr(codec, "suffix", ".pci"))) if output is None else output
+    refuse_same_file(source, target)
     use_threads(threads)
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
-        data = codec.compress(picture, quality, bpp, device)
+        data = _coded(codec, picture, quality, bpp, device)
     seconds = time.perf_counter() - start
     files.write_bytes(target, data)
     width, height = picture.size
@@ -62,6 +70,31 @@ def command(
     )
     if profile:
         click.echo(profile_line(stages, seconds), err=target == "-")
+
+
+def _coded(codec: Any, picture: Picture, quality: float | None, bpp: float | None, device: str) -> bytes:
+    """The file; for a codec with a format of its own, what ours do themselves is done here."""
+    if not hasattr(codec, "suffix"):
+        data: bytes = codec.compress(picture, quality, bpp, device)
+        return data
+    if device != "cpu":
+        raise InvalidInput(f"codecs that write {codec.suffix} run on the CPU; leave out --device {device}")
+    if bpp is None:
+        quality = getattr(codec, "default_quality", None) if quality is None else quality
+        if quality is None:
+            raise InvalidInput("this codec has no quality of its own; name one with --quality, or --bpp")
+        with profiling.stage("coding"):
+            data = codec.compress(picture, quality)
+            return data
+    if quality is not None:
+        raise InvalidInput("both quality and bpp are given, expected one of the two")
+    if not (bpp > 0 and math.isfinite(bpp)):
+        raise InvalidInput(f"bpp {bpp:g}, expected a positive number of bits per pixel")
+    from pycodec.evaluation.rd import encode_to_size
+
+    width, height = picture.size
+    with profiling.stage("coding"):
+        return encode_to_size(codec, picture, math.floor(bpp * width * height / 8))[0]
 
 
 def use_threads(threads: int | None) -> None:

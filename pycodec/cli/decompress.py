@@ -1,32 +1,20 @@
-"""``pycodec decompress``: a .pci file in, an image out."""
+"""``pycodec decompress``: a .pci file in, or one of a classical codec, and an image out."""
 
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycodec import files, profiling
+from pycodec import files, images, loading, profiling
 from pycodec.cli.compress import profile_line, refuse_same_file, use_threads, waiting
-from pycodec.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-# What was decoded is not to be lossily compressed once more without need.
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "AVIF": {"quality": 95},
-    "JPEG": {"quality": 95},
-    "WEBP": {"lossless": True, "exact": True},
-}
 
 
 @click.command()
 @click.argument("source", metavar="IN.pci")
 @click.option("-o", "--output", metavar="OUT", help="Any suffix Pillow writes; by default IN with .png.")
+@click.option("--codec", "name", help="Of a file that is no .pci file: the codec that wrote it.")
 @click.option(
     "--weights", metavar="FILE", help="Weights it was written with [default: found by fingerprint]."
 )
@@ -36,6 +24,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 def command(
     source: str,
     output: str | None,
+    name: str | None,
     weights: str | None,
     device: str,
     threads: int | None,
@@ -47,7 +36,7 @@ def command(
     """
     target = str(Path(source).with_suffix(".png")) if output is None else output
     refuse_same_file(source, target)
-    image_format = _format_of(target)
+    image_format = images.format_of(target)
     data = files.read_bytes(source)
 
     from pycodec.codec import decompress  # imports torch: only once there is something to decode
@@ -55,38 +44,14 @@ def command(
     use_threads(threads)
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
-        image = decompress(data, device, weights)
+        if name is None:
+            image = decompress(data, device, weights)
+        else:
+            codec = loading.load(name, weights_file=weights)
+            where = () if hasattr(codec, "suffix") else (device,)  # classical codecs know no device
+            image = codec.decompress(data, *where)
     seconds = time.perf_counter() - start
-    files.write_bytes(target, _encoded(image, image_format, target))
+    files.write_bytes(target, images.encoded(image, image_format, target))
     click.echo(f"{target}: {image.width} x {image.height} {image.mode}, {seconds:.2f} s")
     if profile:
         click.echo(profile_line(stages, seconds))
-
-
-def _format_of(target: str) -> str:
-    """Pillow's name of the format that a file name asks for."""
-    from PIL import Image
-
-    suffix = Path(target).suffix.lower()
-    name = Image.registered_extensions().get(suffix)  # loads Pillow's formats
-    if name is None or name not in Image.SAVE:
-        raise InvalidInput(
-            f"cannot write {target}: Pillow writes no {suffix or 'file without suffix'}; name it .png"
-        )
-    return name
-
-
-def _encoded(image: Image, image_format: str, target: str) -> bytes:
-    if image_format == "JPEG" and image.mode in ("LA", "RGBA"):
-        raise InvalidInput(
-            f"cannot write {target}: JPEG has no transparency, and this image has; name it .png"
-        )
-    out = io.BytesIO()
-    options = dict(_SAVE_OPTIONS.get(image_format, {}))
-    if "icc_profile" in image.info:
-        options["icc_profile"] = image.info["icc_profile"]
-    try:
-        image.save(out, image_format, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidInput(f"cannot write {target}: {error}; name it .png") from error
-    return out.getvalue()

@@ -45,7 +45,7 @@ def command(source: str | None, folder: str) -> None:
     middle = time.perf_counter()
     pixels = np.asarray(codec.decompress(data))
     end = time.perf_counter()
-    results = [Result(f"pycodec {codec.name}", data, pixels), jpeg_of_size(original.rgb, len(data))]
+    results = [Result(f"pycodec {codec.name}", data, pixels), *_jpeg_of_size(original.rgb, len(data))]
 
     Path(folder).mkdir(parents=True, exist_ok=True)
     stream, drawing = Path(folder, "pycodec-demo.pci"), Path(folder, "pycodec-demo.png")
@@ -72,23 +72,19 @@ def _bundled_photograph() -> str:
         raise InvalidInput(f"no photograph from matplotlib here ({error}); name one with --image") from error
 
 
-def jpeg_of_size(rgb: np.ndarray, size: int) -> Result:
-    """The best JPEG of at most ``size`` bytes; the smallest there is when even that is larger."""
+def _jpeg_of_size(rgb: np.ndarray, size: int) -> list[Result]:
+    """The best JPEG of at most ``size`` bytes, if there is one that small."""
     import numpy as np
 
-    from pycodec.evaluation import classical
+    from pycodec.evaluation.rd import encode_to_size
 
-    jpeg = classical.load("jpeg")
-    low, high = 1, 95
-    best = jpeg.compress(rgb, low)
-    while low < high:
-        middle = (low + high + 1) // 2
-        data = jpeg.compress(rgb, middle)
-        if len(data) <= size:
-            low, best = middle, data
-        else:
-            high = middle - 1
-    return Result("JPEG", best, np.asarray(jpeg.decompress(best)))
+    jpeg = loading.load("jpeg")
+    try:
+        data, _ = encode_to_size(jpeg, rgb, size)
+    except InvalidInput as error:
+        click.echo(f"warning: no JPEG to compare with: {error}", err=True)
+        return []
+    return [Result("JPEG", data, np.asarray(jpeg.decompress(data)))]
 
 
 def _figures(original: np.ndarray, result: Result) -> list[str]:

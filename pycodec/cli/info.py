@@ -26,18 +26,29 @@ def command(source: str, as_json: bool) -> None:
 
     Header and parts are checked against their CRCs; a damaged file is an error.
     """
-    fields = bitstream.describe(files.read_bytes(source))
-    fields.update(_installed(fields["codec"], fields["fingerprint"]))
+    fields = read_fields(files.read_bytes(source))
     if as_json:
         click.echo(json.dumps(fields))
         return
+    for key, value in as_rows(fields):
+        click.echo(f"{key:16} {value}")
+
+
+def read_fields(data: bytes) -> dict[str, Any]:
+    """What a .pci file says of itself, and whether it can be decoded here."""
+    fields = bitstream.describe(data)
+    fields.update(_installed(fields["codec"], fields["fingerprint"]))
+    return fields
+
+
+def as_rows(fields: dict[str, Any]) -> list[tuple[str, str]]:
+    """The fields in words."""
     rows = {key.replace("_", " "): value for key, value in fields.items() if not key.endswith("_match")}
     rows["bpp"] = f"{fields['bpp']:.3f}"
     rows["installed"] = "yes" if fields["installed"] else "no"
     if fields["installed"]:
         rows["weights"] = _WEIGHTS[fields["weights_match"]]
-    for key, value in rows.items():
-        click.echo(f"{key:16} {value}")
+    return [(key, str(value)) for key, value in rows.items()]
 
 
 def _installed(codec: str, fingerprint: str) -> dict[str, Any]:

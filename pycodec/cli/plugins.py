@@ -61,8 +61,8 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
 @click.command("codecs")
 @as_json
 def codecs_command(as_json: bool) -> None:
-    """List the codecs that ``compress --codec`` takes."""
-    rows = [
+    """List the codecs that ``compress --codec`` takes, and what is to be installed before one is usable."""
+    rows: list[dict[str, Any]] = [
         {
             "name": codec.name,
             "aliases": list(codec.aliases),
@@ -70,6 +70,7 @@ def codecs_command(as_json: bool) -> None:
             "plugin": codec.origin.plugin,
             "distribution": codec.origin.distribution,
             "version": codec.origin.version,
+            "missing": codec.needs(),
         }
         for codec in components("codec")
     ]
@@ -77,10 +78,10 @@ def codecs_command(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     print_table(
-        ("codec", "aliases", "plugin", "summary"),
+        ("codec", "aliases", "plugin", "usable", "summary"),
         [
-            (codec.name, ", ".join(codec.aliases), codec.origin.plugin, codec.summary)
-            for codec in components("codec")
+            (row["name"], ", ".join(row["aliases"]), row["plugin"], row["missing"] or "yes", row["summary"])
+            for row in rows
         ],
     )
 

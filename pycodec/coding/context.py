@@ -141,16 +141,24 @@ class ContextModel:
         return values
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int | None = None) -> float:
-        """Ideal length in bits under the integer tables: -log2 of every frequency, plus the escapes."""
+        """Ideal length in bits under the integer tables: the sum of `code_lengths`."""
+        return float(self.code_lengths(symbols, quality_step).sum())
+
+    def code_lengths(
+        self, symbols: np.ndarray, quality_step: int | None = None, threads: int = 1
+    ) -> np.ndarray:  # [D, H, W] float64
+        """Ideal length of each symbol in bits: -log2 of its frequency, plus the bytes of its escape."""
         volume = self._volume(symbols)
-        values = self.tables(volume, quality_step)
+        values = self.tables(volume, quality_step, threads)
         if self.head == "categorical":
             frequencies = np.take_along_axis(values, volume[None], 0)[0]
-            escape_bytes = 0
-        else:
-            _, frequencies, escapes = self.logistic_classes(volume, values)
-            escape_bytes = sum(int((escapes >> shift != 0).sum()) for shift in (7, 14, 21)) + escapes.size
-        return float((PRECISION - np.log2(frequencies)).sum() + 8 * escape_bytes)
+            return PRECISION - np.log2(frequencies)
+        _, frequencies, escapes = self.logistic_classes(volume, values)
+        bits = PRECISION - np.log2(frequencies)
+        radius = self._arrays["table_radius"].astype(np.int64)[values[1], values[0] & 15]
+        escaped = np.abs(volume - (values[0] >> 4)) > radius
+        bits[escaped] += 8 * (1 + sum((escapes >> shift != 0).astype(np.int64) for shift in (7, 14, 21)))
+        return bits
 
     def logistic_classes(
         self, symbols: np.ndarray, values: np.ndarray

@@ -1,4 +1,4 @@
-"""Measuring codecs: image quality, rate-distortion curves, BD-rate, and the classical codecs to compare with.
+"""Measuring codecs: image quality, rate-distortion curves, BD-rate.
 
 Never imports torch: learned codecs are handed in as objects, metrics are numpy.
 """

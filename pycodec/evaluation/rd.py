@@ -1,35 +1,25 @@
-"""Rate-distortion: measure codecs on images, average their curves, and compare them by BD-rate.
+"""Rate and distortion of codecs on images: every figure is of the bytes of a real file.
 
-Every figure is made per image and averaged last: a mean over images of curves or of BD-rates, never the
-BD-rate of a mean curve (Zhang & Liu 2025, section on evaluation; Mentzer et al. 2018, section 4).
+Never imports torch by itself: learned codecs are handed in as objects.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from pycodec.errors import InvalidInput
-from pycodec.evaluation.metrics import MS_SSIM_MIN_SIDE, decibels, ms_ssim, psnr
-
-Metric = Literal["psnr", "ms_ssim"]
-Curve = tuple[np.ndarray, np.ndarray]  # bits per pixel, quality in dB; both strictly rising
+from pycodec.errors import CorruptStream, InvalidInput
+from pycodec.evaluation.quality import DEFAULT, Quality, load_qualities
+from pycodec.evaluation.spec import ImageCodec, settings_of
+from pycodec.images import as_picture
 
 _SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
-
-
-class ImageCodec(Protocol):
-    """What can be measured: a learned codec from ``pycodec.load``, or one of ``classical``."""
-
-    def compress(self, image: Any, quality: float) -> bytes: ...
-
-    def decompress(self, data: bytes) -> Image.Image: ...
+_STEP = 1 / 16  # between qualities of a .pci file
 
 
 @dataclass(frozen=True)
@@ -38,41 +28,23 @@ class Row:
 
     Attributes:
         image: file name without folder.
-        codec: name of the codec.
+        codec: spec of the codec.
         setting: the quality it was coded with.
-        bytes: length of the whole file, headers included.
+        bytes: length of the whole file, headers included; None in curves that others published.
         bpp: bits of the file per pixel of the original.
-        psnr: dB over RGB; infinite when lossless.
-        ms_ssim: 0..1, or None for an image too small for it.
-        encode_seconds, decode_seconds: wall time of one call in memory.
+        metrics: value of each metric; None where it does not take the image, or has no finite value (PSNR of
+            a lossless image).
+        encode_seconds, decode_seconds: wall time of one call in memory; None in published curves.
     """
 
     image: str
     codec: str
     setting: float
-    bytes: int
+    bytes: int | None
     bpp: float
-    psnr: float
-    ms_ssim: float | None
-    encode_seconds: float
-    decode_seconds: float
-
-
-@dataclass(frozen=True)
-class BDRate:
-    """Mean difference in rate at equal quality, negative when the tested codec needs fewer bits.
-
-    Attributes:
-        percent: mean over images.
-        per_image: percent for each image that could be compared.
-        left_out: images whose two curves share no interval of quality.
-        overlap: mean share of the tested curve's interval of quality that the anchor's curve covers.
-    """
-
-    percent: float
-    per_image: dict[str, float]
-    left_out: list[str]
-    overlap: float
+    metrics: dict[str, float | None]
+    encode_seconds: float | None
+    decode_seconds: float | None
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -89,165 +61,176 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def load_image(path: Path) -> np.ndarray:
-    """The pixels of ``path`` as RGB uint8 (H, W, 3)."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    """The colours of ``path`` as codecs are given them: RGB, uint8 [H, W, 3].
+
+    Grey has three equal channels, transparency is left out, 16 bits become 8; orientation is applied.
+
+    Raises:
+        InvalidInput: no image that can be read.
+    """
+    return as_picture(path).rgb
 
 
-def measure(codec: ImageCodec, name: str, setting: float, image: str, pixels: np.ndarray) -> Row:
-    """Code ``pixels``, uint8 (H, W, 3), to bytes and back, and measure the outcome."""
+def measure(
+    codec: ImageCodec,
+    name: str,
+    setting: float,
+    image: str,
+    pixels: np.ndarray,
+    qualities: Sequence[Quality] | None = None,
+    refused: Callable[[Quality, InvalidInput], None] = lambda quality, error: None,
+    seen: Callable[[np.ndarray], None] = lambda decoded: None,
+) -> Row:
+    """Code ``pixels``, uint8 [H, W, 3], to bytes and back, and measure the outcome.
+
+    Args:
+        codec: as it was loaded; called once each way.
+        name: of the codec, for the row.
+        setting: quality to code with.
+        image: name of the image, for the row.
+        pixels: the original.
+        qualities: metrics, by default PSNR and MS-SSIM.
+        refused: told of every metric that does not take this image; the row has None there.
+        seen: given the decoded image, uint8 [H, W, 3].
+
+    Raises:
+        CorruptStream: the decoded image has another size than the original.
+    """
     start = time.perf_counter()
     data = codec.compress(pixels, quality=setting)
     encoded = time.perf_counter()
-    decoded = np.asarray(codec.decompress(data))
+    picture = codec.decompress(data)
+    picture.load()  # Pillow reads pixels when they are asked for: that belongs to decoding
     end = time.perf_counter()
     height, width = pixels.shape[:2]
+    if picture.size != (width, height):
+        raise CorruptStream(
+            f"decoded to {picture.width} x {picture.height} pixels, expected "
+            f"the original's {width} x {height}"
+        )
+    decoded = np.array(picture.convert("RGB"))
+    metrics: dict[str, float | None] = {}
+    for quality in load_qualities(DEFAULT) if qualities is None else qualities:
+        try:
+            value = quality.value(pixels, decoded)
+            metrics[quality.name] = value if np.isfinite(value) else None
+        except InvalidInput as error:
+            metrics[quality.name] = None
+            refused(quality, error)
+    seen(decoded)
     return Row(
         image=image,
         codec=name,
         setting=setting,
         bytes=len(data),
         bpp=8 * len(data) / (height * width),
-        psnr=psnr(pixels, decoded),
-        ms_ssim=ms_ssim(pixels, decoded) if min(height, width) >= MS_SSIM_MIN_SIDE else None,
+        metrics=metrics,
         encode_seconds=encoded - start,
         decode_seconds=end - encoded,
     )
 
 
-def sweep(codec: ImageCodec, name: str, settings: Sequence[float], files: Iterable[Path]) -> Iterator[Row]:
+def sweep(
+    codec: ImageCodec,
+    name: str,
+    settings: Sequence[float],
+    files: Iterable[Path],
+    qualities: Sequence[Quality] | None = None,
+) -> Iterator[Row]:
     """Measure ``codec`` at every setting on every file, image by image."""
     for path in files:
         pixels = load_image(path)
         for setting in settings:
-            yield measure(codec, name, setting, path.name, pixels)
+            yield measure(codec, name, setting, path.name, pixels, qualities)
 
 
-def mean_points(rows: Iterable[Row]) -> list[dict[str, float | None]]:
-    """Plain means over images at each setting of one codec, by rising rate."""
+def mean_points(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Plain means over images at each setting of one codec, by rising rate.
+
+    Returns:
+        For each setting: setting, images (how many), bpp, every metric by name, encode_seconds and
+        decode_seconds. The mean of a metric is over the images that have a value, None if none has.
+    """
     groups: dict[float, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.setting, []).append(row)
-    points: list[dict[str, float | None]] = []
-    for setting, group in groups.items():
-        similarities = [row.ms_ssim for row in group if row.ms_ssim is not None]
-        points.append(
-            {
-                "setting": setting,
-                "bpp": float(np.mean([row.bpp for row in group])),
-                "psnr": float(np.mean([row.psnr for row in group])),
-                "ms_ssim": float(np.mean(similarities)) if similarities else None,
-                "encode_seconds": float(np.mean([row.encode_seconds for row in group])),
-                "decode_seconds": float(np.mean([row.decode_seconds for row in group])),
-            }
-        )
-    return sorted(points, key=lambda point: point["bpp"] or 0.0)
+    points = [
+        {
+            "setting": setting,
+            "images": len(group),
+            "bpp": float(np.mean([row.bpp for row in group])),
+            **{name: _mean(row.metrics[name] for row in group) for name in group[0].metrics},
+            "encode_seconds": _mean(row.encode_seconds for row in group),
+            "decode_seconds": _mean(row.decode_seconds for row in group),
+        }
+        for setting, group in groups.items()
+    ]
+    return sorted(points, key=lambda point: point["bpp"])
 
 
-def curves(rows: Iterable[Row], metric: Metric) -> dict[str, Curve]:
-    """The curve of every image: bits per pixel against PSNR, or -10 log10(1 - MS-SSIM), in dB.
+def encode_to_size(
+    codec: ImageCodec, image: Any, max_bytes: int, settings: Sequence[float] | None = None
+) -> tuple[bytes, float]:
+    """The best file of at most so many bytes, as far as sizes rise with the setting.
 
-    A point that is no better than a cheaper one is left out, so that both coordinates rise strictly; so is
-    one without a finite quality. Images with fewer than two points left have no curve.
-    """
-    points: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        if metric == "psnr":
-            value = row.psnr
-        elif row.ms_ssim is not None:
-            value = decibels(row.ms_ssim)
-        else:
-            continue
-        if np.isfinite(value):
-            points.setdefault(row.image, []).append((row.bpp, value))
-    found = {}
-    for image, candidates in points.items():
-        kept: list[tuple[float, float]] = []
-        # Of several points at one rate the best comes first, so the others are left out.
-        for bpp, value in sorted(candidates, key=lambda point: (point[0], -point[1])):
-            if not kept or value > kept[-1][1]:
-                kept.append((bpp, value))
-        if len(kept) >= 2:
-            rate, quality = np.array(kept).T
-            found[image] = (rate, quality)
-    return found
-
-
-def bd_rate(anchor: Iterable[Row], test: Iterable[Row], metric: Metric) -> BDRate:
-    """Bjontegaard's rate difference of ``test`` against ``anchor``, per image and then averaged.
-
-    log10(bpp) is interpolated over the quality by a piecewise cubic (pchip, as in the JCT-VC sheet) and
-    integrated over the interval of quality that both curves of the image cover; nothing is extrapolated.
-    Images whose curves share no interval are left out and named in the answer.
-
-    Raises:
-        InvalidInput: when the two share no image, or no image can be compared.
-    """
-    import bjontegaard  # loads matplotlib: not before it is needed
-
-    of_anchor, of_test = curves(anchor, metric), curves(test, metric)
-    images = [image for image in of_test if image in of_anchor]
-    if not images:
-        raise InvalidInput("The two codecs have no curve of a common image; sweep both over the same folder.")
-    per_image, left_out, overlaps = {}, [], []
-    for image in images:
-        (rate_a, quality_a), (rate_t, quality_t) = of_anchor[image], of_test[image]
-        shared = min(quality_a[-1], quality_t[-1]) - max(quality_a[0], quality_t[0])
-        overlaps.append(max(0.0, shared) / (quality_t[-1] - quality_t[0]))
-        if shared <= 0:
-            left_out.append(image)
-            continue
-        percent = bjontegaard.bd_rate(
-            rate_a, quality_a, rate_t, quality_t, method="pchip", require_matching_points=False, min_overlap=0
-        )
-        per_image[image] = float(percent)
-    if not per_image:
-        raise InvalidInput(
-            "On no image do the two codecs reach a common quality; sweep them over nearer settings."
-        )
-    return BDRate(float(np.mean(list(per_image.values()))), per_image, left_out, float(np.mean(overlaps)))
-
-
-def at_rates(rows: Iterable[Row], metric: Metric, grid: Sequence[float]) -> dict[str, np.ndarray]:
-    """Quality of every image at the rates of ``grid`` (bits per pixel): PSNR in dB, or MS-SSIM in 0..1.
-
-    The curve of each image is interpolated (pchip of the dB over log bpp) and never extrapolated: NaN where
-    the grid lies outside the image's own rates (Mentzer et al. 2018, section 4, "Comparison").
-    """
-    from scipy.interpolate import PchipInterpolator
-
-    wanted = np.log(np.asarray(grid, dtype=np.float64))
-    found = {}
-    for image, (rate, quality) in curves(rows, metric).items():
-        values = PchipInterpolator(np.log(rate), quality, extrapolate=False)(wanted)
-        found[image] = 1 - 10 ** (-values / 10) if metric == "ms_ssim" else values
-    return found
-
-
-def compare_at_rates(
-    anchor: Iterable[Row], test: Iterable[Row], metric: Metric, grid: Sequence[float]
-) -> list[dict[str, float | int | None]]:
-    """Mean quality of both codecs at each rate of ``grid``, over the images whose two curves reach it.
+    Args:
+        codec: any codec.
+        image: what the codec takes, uint8 [H, W, 3] for one.
+        max_bytes: size that the file may have.
+        settings: the values of ``quality`` to choose from, rising in rate. By default everything between the
+            codec's own settings: whole numbers where these are whole, and steps of 1/16 if they change the
+            file.
 
     Returns:
-        For each rate: bpp, images (how many were compared), anchor and test (means; None without an image)
-        and wins (images on which the tested codec is better).
+        The file, and the quality it was coded with.
+
+    Raises:
+        InvalidInput: even the file of the lowest setting is larger.
     """
-    of_anchor, of_test = at_rates(anchor, metric, grid), at_rates(test, metric, grid)
-    common = [image for image in of_test if image in of_anchor]
-    answer: list[dict[str, float | int | None]] = []
-    for index, bpp in enumerate(grid):
-        found = [(of_anchor[image][index], of_test[image][index]) for image in common]
-        pairs = np.array(found).reshape(-1, 2)
-        pairs = pairs[np.isfinite(pairs).all(1)]
-        means = pairs.mean(0) if len(pairs) else (None, None)
-        answer.append(
-            {
-                "bpp": float(bpp),
-                "images": len(pairs),
-                "anchor": None if means[0] is None else float(means[0]),
-                "test": None if means[1] is None else float(means[1]),
-                "wins": int((pairs[:, 1] > pairs[:, 0]).sum()),
-            }
+    given = settings_of(codec) if settings is None else list(settings)
+    smallest = codec.compress(image, quality=given[0])
+    if len(smallest) > max_bytes:
+        raise InvalidInput(
+            f"{max_bytes} bytes are out of reach: at the lowest setting, {given[0]:g}, this image "
+            f"already takes {len(smallest)}"
         )
-    return answer
+    best = smallest, given[0]
+
+    def bisect(low: int, high: int, setting: Callable[[int], float]) -> int:
+        """The last step below ``high`` whose file fits; that of ``low`` is known to."""
+        nonlocal best
+        while high - low > 1:
+            middle = (low + high) // 2
+            data = codec.compress(image, quality=setting(middle))
+            if len(data) <= max_bytes:
+                low, best = middle, (data, setting(middle))
+            else:
+                high = middle
+        return low
+
+    index = bisect(0, len(given), given.__getitem__)
+    if settings is not None or index == len(given) - 1:
+        return best
+    low, high = given[index], given[index + 1]
+    if isinstance(low, int) and isinstance(high, int):
+        direction = 1 if high > low else -1  # a quantisation parameter falls where the rate rises
+        low += direction * bisect(0, abs(high - low), lambda count: low + direction * count)
+        high = low + direction
+        if not _takes_fractions(codec, image, low, direction, best[0]):
+            return best
+    count = max(16, round(abs(high - low) / _STEP))
+    bisect(0, count, lambda step: low + step * (high - low) / count)
+    return best
+
+
+def _takes_fractions(codec: ImageCodec, image: Any, setting: int, direction: int, data: bytes) -> bool:
+    """Whether a setting a little beside a whole one makes another file than that, ``data``."""
+    try:
+        return codec.compress(image, quality=setting + direction / 4) != data
+    except InvalidInput:
+        return False
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else None

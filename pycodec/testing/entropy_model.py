@@ -23,6 +23,7 @@ SHORT_SLACK_BITS = 128  # of a short one: head, check and states of pycodec.codi
 ALPHABET = 256  # symbols to either side of 0 over which probabilities of an unbounded alphabet are summed
 SMALLEST_SUM = 0.9  # of an unbounded alphabet within these
 SUM_TOLERANCE = 1e-3
+LENGTH_TOLERANCE = 1e-9  # of sums in another order
 INFLUENCE_BITS = 1e-2  # a cost that changes by less does not depend on a value
 REFERENCE_SYMBOLS = 600  # a reference may take its time, a large volume would take too much
 POSITIONS = 24  # whose influence on one another is traced
@@ -249,6 +250,28 @@ def code_length(subject: Subject) -> None:
                 f"{what} {given.shape} at quality step {step} take {bits} bits where code_length_bits says "
                 f"{ideal:.1f}, expected at most 1 % and {slack} bits more, and not less; code with the "
                 "tables that code_length_bits counts",
+            )
+
+
+@check("entropy_model")
+def code_lengths(subject: Subject) -> None:
+    """Where it says what each symbol costs, no cost is negative and they sum to code_length_bits."""
+    m = subject.component
+    if not hasattr(m, "code_lengths"):
+        skip("offers no code_lengths")
+    for what, given in samples.volumes(m).items():
+        for step in samples.quality_steps(m):
+            lengths, ideal = m.code_lengths(given, step), m.code_length_bits(given, step)
+            ok = isinstance(lengths, np.ndarray) and lengths.dtype == np.float64
+            require(
+                ok and lengths.shape == given.shape and bool((lengths >= 0).all()),
+                f"code_lengths of {what} gives {described(lengths)}, expected float64 {given.shape} of at "
+                "least 0: the bits of each symbol",
+            )
+            require(
+                abs(float(lengths.sum()) - ideal) <= SUM_TOLERANCE + LENGTH_TOLERANCE * ideal,
+                f"code_lengths of {what} at quality step {step} sum to {lengths.sum():.3f} bits, expected "
+                f"the {ideal:.3f} of code_length_bits; count both under the same tables",
             )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pycodec.errors import MissingWeights
+from pycodec.errors import MissingDependency, MissingWeights
 from pycodec.testing.checks import Check, CheckFailure, CheckSkipped, checks
 from pycodec.testing.subject import Subject, in_hand
 
@@ -43,6 +43,8 @@ def make_check(check: Check, subject: Subject) -> None:
         raise
     except MissingWeights as error:
         raise CheckSkipped(f"no weights: {error}") from error
+    except MissingDependency as error:
+        raise CheckSkipped(f"not usable here: {error}") from error
     except Exception as error:
         message = " ".join(str(error).split())
         raise CheckFailure(

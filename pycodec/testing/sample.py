@@ -130,8 +130,12 @@ class SampleEntropyModel(nn.Module):
         return out
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
+        return float(self.code_lengths(symbols, quality_step).sum())
+
+    def code_lengths(self, symbols: np.ndarray, quality_step: int) -> np.ndarray:
         rows = self._rows(symbols, quality_step)
-        return float((PRECISION - np.log2(self._frequencies[rows, symbols + self.limit])).sum())
+        lengths: np.ndarray = PRECISION - np.log2(self._frequencies[rows, symbols + self.limit])
+        return lengths
 
     def config(self) -> Config:
         return {"limit": self.limit}

@@ -36,9 +36,21 @@ def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
 
 
 def qualities(component: Any) -> list[float]:
-    """Lowest, some between and highest quality of a component: its ``qualities``, or 1 to 8."""
+    """Three of a component, rising in rate: first, one between and last of its ``settings``, or the lowest,
+    one between and the highest of its ``qualities``, which are 1 to 8 where it does not say.
+    """
+    if settings := getattr(component, "settings", None):
+        return [settings[0], settings[len(settings) * 3 // 10], settings[-1]]
     low, high = getattr(component, "qualities", QUALITIES)
     return sorted([float(low), round(16 * (0.7 * low + 0.3 * high)) / 16, float(high)])
+
+
+def rising_qualities(component: Any, count: int) -> list[float]:
+    """So many of a component, from the lowest rate to the highest, as evenly as its ``settings`` allow."""
+    if settings := getattr(component, "settings", None):
+        return [settings[i * (len(settings) - 1) // (count - 1)] for i in range(count)]
+    low, high = getattr(component, "qualities", QUALITIES)
+    return [low + i * (high - low) / (count - 1) for i in range(count)]
 
 
 def quality_steps(component: Any) -> list[int]:

@@ -52,6 +52,12 @@ class Subject:
         """The component that checks look at; none of them leaves it changed."""
         return self.fresh()
 
+    @property
+    def foreign_suffix(self) -> str | None:
+        """Suffix of a codec's files if they are of another format than ours, which promises less."""
+        suffix: str = getattr(self.component, "suffix", ".pci")
+        return None if suffix == ".pci" else suffix
+
     def fresh(self, seed: int = 0) -> Any:
         """One more, ready for use; what it draws while it is made depends on ``seed`` alone."""
         return prepared(self.kind, self.make, seed)

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from pycodec.testing import samples
 from pycodec.testing.checks import CheckFailure, check, require, skip
-from pycodec.testing.probes import equal
+from pycodec.testing.probes import described, equal
 from pycodec.testing.subject import Subject
 
 REFUSALS = (TypeError, ValueError, RuntimeError)  # RuntimeError is how torch refuses a shape
 LARGEST_SIDE = 65
+IMPORTANCE_TOLERANCE = 1e-3  # channels: what a product in float may be off
 
 
 def quality_of(component: Any, count: int = 1) -> Tensor:  # [count]
@@ -52,6 +53,29 @@ def shapes(subject: Subject) -> None:
         _require_float(y, (count, t.channels, height // t.stride, width // t.stride), "analysis", x)
         x_hat = t.synthesis(y.round(), quality)
         _require_float(x_hat, (count, 3, height, width), "synthesis", y)
+
+
+@check("transform")
+@torch.no_grad()
+def importance(subject: Subject) -> None:
+    """Where it says what share of the channels each position may use, the latent uses no more."""
+    t = subject.component
+    if not hasattr(t, "importance"):
+        skip("offers no importance")
+    x, quality = samples.images(3, 2 * t.stride, 5 * t.stride), quality_of(t, 3)
+    share, used = t.importance(x, quality), (t.analysis(x, quality) != 0).sum(1)
+    ok = isinstance(share, Tensor) and share.shape == used.shape
+    require(
+        ok and bool(((share >= 0) & (share <= 1)).all()),
+        f"importance gives {described(share.numpy()) if ok else type(share).__name__}, expected shares 0..1 "
+        f"{tuple(used.shape)}, one for each position of the latent",
+    )
+    most = int((used - (share * t.channels - IMPORTANCE_TOLERANCE).ceil()).max())
+    require(
+        most <= 0,
+        f"a position of the latent uses {most} channels more than its importance allows, expected at most "
+        f"that share of {t.channels}; report the map that masks the latent",
+    )
 
 
 def _require_float(found: Any, shape: tuple[int, ...], method: str, given: Tensor) -> None:

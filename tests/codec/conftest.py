@@ -21,8 +21,12 @@ HERE = Path(__file__).resolve().parent
 
 @pytest.fixture
 def toy(monkeypatch):
-    """The toy codec; the runtime knows it, and no other, for as long as the test runs."""
-    monkeypatch.setattr(runtime, "_runtime", runtime.Runtime([EntryPoint("toy", "toy_codec", "pycodec")], ()))
+    """The toy codec; the runtime knows it and the classical ones alone for as long as the test runs."""
+    found = [
+        EntryPoint("toy", "toy_codec", "pycodec"),
+        EntryPoint("classical", "pycodec_plugins.classical.plugin", "pycodec"),
+    ]
+    monkeypatch.setattr(runtime, "_runtime", runtime.Runtime(found, ()))
     return pycodec.load("toy")
 
 

@@ -50,6 +50,22 @@ def test_the_header_needs_no_section():
     ]
 
 
+def test_no_header_is_longer_than_readers_expect():
+    number = b"\xff\xff\xff\xff\x07"  # the longest that there is
+    head = bitstream.MAGIC + b"\1" + bytes([0xE0 | 31]) + b"z" * 32 + b"\0" * 4 + 2 * number + b"\x50"
+    head += b"\0" * 4 + 3 * (number + b"\0" * 2)
+    head += binascii.crc_hqx(head, 0xFFFF).to_bytes(2, "little")
+    assert len(head) == bitstream.MAX_HEADER_BYTES
+    with pytest.raises(CorruptStream, match="width x height"):  # the last check
+        bitstream.parse_header(head)
+
+
+def test_a_section_is_as_long_as_the_header_says():
+    section = bitstream.Section("icc", 40, 3, binascii.crc_hqx(b"ab", 0xFFFF))
+    with pytest.raises(CorruptStream, match="the CRC of its icc does not match"):
+        section.checked(b"ab")
+
+
 def test_describe_gives_fields_and_sizes():
     fields = bitstream.describe(SMALL.to_bytes())
     assert fields["codec"] == "ctx3d"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pycodec
 from pycodec import bitstream, cli, weights
-from pycodec.cli.demo import jpeg_of_size
-from pycodec.evaluation import classical
+from pycodec.evaluation.rd import encode_to_size
 
 
 @pytest.fixture
@@ -177,11 +177,20 @@ def test_demo_draws_the_photograph_three_times(run, tmp_path):
         assert drawing.height > 600
 
 
-@pytest.mark.parametrize("size", [400, 900, 2000])
+@pytest.mark.parametrize("size", [900, 2000, 4000])
 def test_demo_compares_with_the_largest_jpeg_that_fits(photo, size):
-    sizes = [len(classical.load("jpeg").compress(photo(64, 64), quality)) for quality in range(1, 96)]
-    below = [s for s in sizes if s <= size] or sizes[:1]
-    assert abs(len(jpeg_of_size(photo(64, 64), size).data) - max(below)) <= 0.02 * size
+    jpeg = pycodec.load("jpeg")
+    sizes = [len(jpeg.compress(photo(64, 64), quality)) for quality in range(2, 93)]
+    data, _ = encode_to_size(jpeg, photo(64, 64), size)
+    assert len(data) == pytest.approx(max(s for s in sizes if s <= size), rel=0.02)
+    assert len(data) <= size
+
+
+def test_demo_does_without_a_jpeg_where_none_is_as_small(run, tmp_path):
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
+    status, out, err = run("demo", "--image", tmp_path / "grey.png", "--out", tmp_path)
+    assert status == 0
+    assert "no JPEG to compare with" in err and "JPEG:" not in out
 
 
 def test_demo_takes_an_image_too_small_for_ms_ssim(run, picture, tmp_path):

@@ -328,3 +328,24 @@ def test_copy_codes_the_same():
 def test_code_length_counts_the_tables(head):
     model, symbols = seeded_model(head), seeded_symbols(head, (3, 30, 31))
     assert abs(8 * len(model.encode(symbols)) - model.code_length_bits(symbols)) < 0.01 * symbols.size + 100
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_code_lengths_are_those_of_each_symbol(head):
+    """An escape is paid by the symbol that needs it: bytes of the side list, as the reference writes them."""
+    model, symbols = seeded_model(head), seeded_symbols(head, (2, 4, 5))
+    if head == "parametric":
+        symbols[0, 1, 2], symbols[1, 3, 4], symbols[1, 0, 0] = 1 << 20, -30_000, 150
+    lengths = model.code_lengths(symbols)
+    assert lengths.dtype == np.float64 and lengths.shape == symbols.shape
+    values = model.tables(symbols)
+    for at in np.ndindex(symbols.shape):
+        symbol, value = symbols[at], values[(slice(None), *at)]
+        if head == "categorical":
+            expected = 14 - np.log2(value[symbol])
+        else:
+            _, frequency, escape = model.logistic_classes(np.array([symbol]), value[:, None])
+            side = sum(len(reference.varint(int(number))) for number in escape)
+            expected = 14 - np.log2(frequency[0]) + 8 * side
+        assert lengths[at] == pytest.approx(expected)
+    assert lengths.sum() == model.code_length_bits(symbols)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from interpreters import runner
 from pages import DOCS, PAGES, ROOT, TUTORIAL, blocks, code_spans, identifier
 
 from pycodec.cli import LazyCommand, cli
@@ -51,6 +52,14 @@ def test_python_runs(
             importlib.import_module(block.title.removesuffix(".py").replace("/", "."))
         else:
             exec(compile(block.code, identifier(page), "exec"), namespace)
+
+
+def test_the_lines_for_pillow_need_nothing_but_what_is_installed(tmp_path: Path) -> None:
+    """Those of the README, in an interpreter of their own."""
+    use = blocks(ROOT / "README.md", "python")[:2]
+    assert ["import pycodec.pillow" in block.code for block in use] == [False, True]
+    runner(Path(sys.executable))("-W", "error", "-c", "".join(block.code for block in use), cwd=tmp_path)
+    assert (tmp_path / "photo.pci").read_bytes()[1:4] == b"PCI"
 
 
 @each_page

@@ -64,7 +64,7 @@ def test_anchors_are_kept(results: Path) -> None:
     # A second run with another codec measures that one alone: a changed row survives.
     document["rows"][0]["encode_seconds"] = 12345.0
     out.write_text(json.dumps(document))
-    run("rd", "--data", results / "tiny", "--anchors", "jpeg,webp", "--json", out)
+    run("rd", "--data", results / "tiny", "--anchors", "webp", "--json", out)
     after = json.loads(out.read_text())
     assert set(after["codecs"]) == {"jpeg", "webp"}
     assert sum(row["encode_seconds"] == 12345.0 for row in after["rows"]) == 1

@@ -1,20 +1,18 @@
-"""Curves, BD-rate and sweeps."""
+"""Measuring one codec, and files of a given size."""
 
 from __future__ import annotations
 
-import io
-import itertools
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 
-from pycodec.errors import InvalidInput
-from pycodec.evaluation import classical, rd
+import pycodec
+from pycodec.errors import CorruptStream, InvalidInput
+from pycodec.evaluation import rd
 
 
 def photograph(height: int = 200, width: int = 184, seed: int = 0) -> np.ndarray:
@@ -25,96 +23,11 @@ def photograph(height: int = 200, width: int = 184, seed: int = 0) -> np.ndarray
     return np.clip(base[..., None] * tint + rng.normal(0, 6, (height, width, 3)), 0, 255).astype(np.uint8)
 
 
-def rows(image: str = "a", scale: float = 1.0, codec: str = "x") -> list[rd.Row]:
-    """A concave curve whose PSNR gains 4 dB per doubling of the rate; ``scale`` multiplies the rate."""
-    return [
-        rd.Row(
-            image,
-            codec,
-            q,
-            int(1000 * 2**q * scale),
-            0.1 * 2**q * scale,
-            25 + 4 * q,
-            1 - 0.2 / 2**q,
-            0.1,
-            0.1,
-        )
-        for q in range(6)
-    ]
-
-
-@pytest.mark.parametrize("metric", ["psnr", "ms_ssim"])
-@pytest.mark.parametrize(("scale", "percent"), [(1.0, 0.0), (0.9, -10.0), (1.25, 25.0)])
-def test_bd_rate_of_a_scaled_copy(metric: rd.Metric, scale: float, percent: float) -> None:
-    answer = rd.bd_rate(rows(), rows(scale=scale), metric)
-    assert answer.percent == pytest.approx(percent, abs=1e-6)
-    assert answer.overlap == pytest.approx(1.0)
-    assert not answer.left_out
-
-
-def test_bd_rate_is_per_image_then_averaged() -> None:
-    anchor = rows("a") + rows("b")
-    test = rows("a", 0.5) + rows("b", 0.9)
-    answer = rd.bd_rate(anchor, test, "psnr")
-    assert answer.per_image == pytest.approx({"a": -50.0, "b": -10.0})
-    assert answer.percent == pytest.approx(-30.0)
-
-
-def test_bd_rate_uses_the_common_quality_only() -> None:
-    test = [
-        replace(row, psnr=row.psnr + 8) for row in rows()
-    ]  # 33..53 dB against 25..45: 12 of its 20 dB are shared
-    answer = rd.bd_rate(rows(), test, "psnr")
-    assert answer.overlap == pytest.approx(0.6)
-    assert answer.percent == pytest.approx(-75.0)  # 8 dB is two doublings
-
-    far = rows("b")
-    apart = [replace(row, psnr=row.psnr + 50) for row in far]
-    answer = rd.bd_rate(rows() + far, test + apart, "psnr")
-    assert answer.left_out == ["b"]
-    assert list(answer.per_image) == ["a"]
-    with pytest.raises(InvalidInput, match="common quality"):
-        rd.bd_rate(far, apart, "psnr")
-    with pytest.raises(InvalidInput, match="common image"):
-        rd.bd_rate(rows("a"), rows("b"), "psnr")
-
-
-def test_curves_rise_strictly() -> None:
-    points = rows()
-    worse = replace(points[3], bpp=points[3].bpp * 1.1, psnr=points[3].psnr - 1)
-    same = replace(points[3], psnr=points[3].psnr - 2)
-    lossless = replace(points[5], bpp=50.0, psnr=float("inf"))
-    rate, quality = rd.curves([lossless, worse, same, *reversed(points)], "psnr")["a"]
-    np.testing.assert_allclose(rate, [row.bpp for row in points])
-    np.testing.assert_allclose(quality, [row.psnr for row in points])
-    assert rd.curves(points[:1], "psnr") == {}
-    assert rd.curves([replace(row, ms_ssim=None) for row in points], "ms_ssim") == {}
-
-
-def test_rates_are_interpolated_and_never_extrapolated() -> None:
-    grid = [0.05, 0.1, 0.8, 3.2, 3.3]
-    values = rd.at_rates(rows(), "psnr", grid)["a"]
-    np.testing.assert_allclose(values, [np.nan, 25, 37, 45, np.nan], atol=1e-9)
-    similarity = rd.at_rates(rows(), "ms_ssim", [0.8])["a"]
-    np.testing.assert_allclose(similarity, [1 - 0.2 / 8])
-
-
-def test_comparison_counts_only_images_both_reach() -> None:
-    anchor = rows("a") + rows("b", 4.0)  # image b starts at 0.4 bpp
-    test = rows("a", 0.5) + rows("b", 2.0)  # and here at 0.2
-    low, high = rd.compare_at_rates(anchor, test, "psnr", [0.2, 1.6])
-    assert (low["images"], high["images"]) == (1, 2)
-    assert low["test"] == pytest.approx(33) and low["anchor"] == pytest.approx(29)
-    assert high["wins"] == 2
-    (nothing,) = rd.compare_at_rates(anchor, test, "psnr", [0.01])
-    assert nothing == {"bpp": 0.01, "images": 0, "anchor": None, "test": None, "wins": 0}
-
-
 def test_sweep_measures_real_files(tmp_path: Path) -> None:
     sizes = {"one.png": (200, 184), "two.png": (64, 48)}
     for seed, (name, size) in enumerate(sizes.items()):
         Image.fromarray(photograph(*size, seed=seed)).save(tmp_path / name)
-    codec = classical.load("jpeg")
+    codec = pycodec.load("jpeg")
     found = list(rd.sweep(codec, "jpeg", [20, 80], rd.image_files(tmp_path)))
     assert [(row.image, row.setting) for row in found] == [(n, q) for n in sizes for q in (20, 80)]
     for row in found:
@@ -122,12 +35,26 @@ def test_sweep_measures_real_files(tmp_path: Path) -> None:
         data = codec.compress(rd.load_image(tmp_path / row.image), row.setting)
         assert row.bytes == len(data)
         assert row.bpp == 8 * len(data) / (height * width)
-        assert (row.ms_ssim is None) == (row.image == "two.png")  # too small for five scales
-    assert found[1].psnr > found[0].psnr
+        assert (row.metrics["ms_ssim"] is None) == (row.image == "two.png")  # too small for five scales
+    assert found[1].metrics["psnr"] > found[0].metrics["psnr"]
     points = rd.mean_points(found)
     assert [point["setting"] for point in points] == [20, 80]
-    assert points[0]["psnr"] == pytest.approx((found[0].psnr + found[2].psnr) / 2)
-    assert points[0]["ms_ssim"] == found[0].ms_ssim
+    assert points[0]["images"] == 2
+    assert points[0]["psnr"] == pytest.approx((found[0].metrics["psnr"] + found[2].metrics["psnr"]) / 2)
+    assert points[0]["ms_ssim"] == found[0].metrics["ms_ssim"]
+
+
+class Cropping:
+    def compress(self, image, quality):
+        return b"file"
+
+    def decompress(self, data):
+        return Image.new("RGB", (8, 7))
+
+
+def test_a_decoded_image_has_the_size_of_the_original() -> None:
+    with pytest.raises(CorruptStream, match="decoded to 8 x 7 pixels, expected the original's 8 x 8"):
+        rd.measure(Cropping(), "cropping", 1, "a", np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
@@ -135,39 +62,48 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         rd.image_files(tmp_path)
 
 
-@pytest.mark.parametrize("name", list(classical.CODECS))
-def test_classical_codecs_spend_more_for_better(name: str) -> None:
-    if not features.check(classical.CODECS[name].feature):
-        with pytest.raises(InvalidInput, match="built without"):
-            classical.load(name)
-        return
-    codec, image = classical.load(name), photograph()
-    settings = codec.settings[1::5]
-    measured = [rd.measure(codec, name, setting, "a", image) for setting in settings]
-    assert all(a.bytes < b.bytes and a.psnr < b.psnr for a, b in itertools.pairwise(measured))
-    assert codec.version()
+class Sized:
+    """Files of as many bytes as ``size`` says of a setting; they hold the setting."""
+
+    def __init__(self, settings, size, whole=True):
+        self.settings, self.size, self.whole = settings, size, whole
+
+    def compress(self, image, quality):
+        quality = round(quality) if self.whole else quality
+        return str(quality).ljust(int(self.size(quality))).encode()
 
 
-def test_jpeg_is_progressive_and_subsampled() -> None:
-    data = classical.load("jpeg").compress(photograph(), 50)
-    with Image.open(io.BytesIO(data)) as image:
-        assert image.info.get("progressive")
-        assert [component[1:3] for component in image.layer] == [(2, 2), (1, 1), (1, 1)]
+@pytest.mark.parametrize("limit", [10, 11, 105, 999, 5000])
+@pytest.mark.parametrize(
+    ("codec", "candidates"),
+    [
+        (Sized((1, 20, 60, 95), lambda q: 10 * q), range(1, 96)),
+        (Sized((51, 37, 22), lambda q: 10 + (51 - q) ** 2), range(51, 21, -1)),  # a quantisation parameter
+        (Sized((1, 2, 8), lambda q: 10 * q, whole=False), np.arange(16, 129) / 16),
+    ],
+)
+def test_the_best_file_of_a_size_is_found(codec: Sized, candidates, limit: int) -> None:
+    data, setting = rd.encode_to_size(codec, None, limit)
+    best = max(len(codec.compress(None, q)) for q in candidates if len(codec.compress(None, q)) <= limit)
+    assert len(data) == best <= limit
+    assert codec.compress(None, setting) == data
+    assert any(setting == q for q in candidates)
 
 
-def test_jpeg2000_uses_the_colour_transform() -> None:
-    """Pillow's default leaves it out, which costs several dB and flatters whatever is compared."""
-    data = classical.load("jpeg2000").compress(photograph(), 1.0)
-    style = data.index(b"\xff\x52")  # COD: length 2, style 1, progression 1, layers 2, then the transform
-    assert data[style + 8] == 1
-    assert data[style + 13] == 0  # the irreversible 9/7 wavelet
+def test_a_rate_is_met_to_a_sixteenth_of_a_step() -> None:
+    codec = Sized((0.1, 0.5, 2.0), lambda q: 1000 * q, whole=False)
+    assert 0.95 * 777 < len(rd.encode_to_size(codec, None, 777)[0]) <= 777
+    assert rd.encode_to_size(codec, None, 777, settings=[0.1, 0.5, 2.0])[1] == 0.5
 
 
-def test_an_unknown_classical_codec_is_named() -> None:
-    with pytest.raises(InvalidInput, match=r"'jpg'; known are jpeg, webp, jpeg2000, avif"):
-        classical.load("jpg")
+def test_a_size_out_of_reach_is_refused() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"9 bytes are out of reach: at the lowest setting, 1, .* takes 10"
+    ):
+        rd.encode_to_size(Sized((1, 5), lambda q: 10 * q), None, 9)
 
 
 def test_evaluation_leaves_torch_alone() -> None:
-    code = "import sys, pycodec.evaluation.rd, pycodec.evaluation.classical; sys.exit('torch' in sys.modules)"
+    modules = "pycodec.evaluation.rd, pycodec.evaluation.run, pycodec.cli.eval"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

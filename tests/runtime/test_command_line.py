@@ -121,7 +121,7 @@ def test_a_reader_that_goes_away_is_no_error(python) -> None:
 def test_json_of_the_listings_has_stable_keys(python) -> None:
     keys = {
         "plugins": ["name", "distribution", "version", "module", "status", "reason", "components"],
-        "codecs": ["name", "aliases", "summary", "plugin", "distribution", "version"],
+        "codecs": ["name", "aliases", "summary", "plugin", "distribution", "version", "missing"],
     }
     for command, expected in keys.items():
         for row in json.loads(python("-m", "pycodec", command, "--json").stdout):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from pycodec.bitstream import Container, Header
 
 HEAVY = [
     "torch",
@@ -50,3 +54,17 @@ def test_a_codec_loads_nothing_of_its_training(python) -> None:
 
 def test_coding_never_loads_torch(python) -> None:
     assert "torch" not in loaded(python, "import pycodec.coding")
+
+
+def test_pillow_knows_a_file_without_torch(python, tmp_path: Path) -> None:
+    header = Header("ctx3d", bytes(4), 640, 48, 80, 0, grey=True)
+    (tmp_path / "photo.pci").write_bytes(Container(header, b"pay").to_bytes())
+    program = f"""
+from PIL import Image
+import pycodec.pillow
+
+with Image.open({str(tmp_path / "photo.pci")!r}) as image:
+    assert (image.size, image.mode, image.info["quality"]) == ((640, 48), "L", 5)
+    image.verify()
+"""
+    assert not loaded(python, program) & (set(HEAVY) - {"numpy", "PIL"})

@@ -207,6 +207,24 @@ class Root(Transform):
         return super().analysis(x.abs().sqrt(), quality)
 
 
+@breaks("transform", "importance")
+class Understating(Transform):
+    def importance(self, x, quality):
+        return 0.9 * super().importance(x, quality)
+
+
+@breaks("transform", "importance")
+class InChannels(Transform):
+    def importance(self, x, quality):
+        return self.channels * super().importance(x, quality)
+
+
+@breaks("transform", "importance")
+class WithChannelAxis(Transform):
+    def importance(self, x, quality):
+        return super().importance(x, quality)[:, None]
+
+
 @breaks("transform", "wrong_input")
 class Broadcasting(Transform):
     def analysis(self, x, quality):
@@ -423,6 +441,28 @@ class Padded(Tailed):
 class Overestimated(EntropyModel):
     def code_length_bits(self, symbols, quality_step):
         return 1.1 * super().code_length_bits(symbols, quality_step)
+
+
+@breaks("entropy_model", "code_lengths")
+class OnAverage(EntropyModel):
+    def code_lengths(self, symbols, quality_step):
+        return super().code_lengths(symbols, quality_step).mean(0)
+
+
+@breaks("entropy_model", "code_lengths")
+class InNats(EntropyModel):
+    def code_lengths(self, symbols, quality_step):
+        return super().code_lengths(symbols, quality_step) * np.log(2)
+
+    def code_length_bits(self, symbols, quality_step):
+        return float(super().code_lengths(symbols, quality_step).sum())
+
+
+@breaks("entropy_model", "code_lengths")
+class WithARefund(EntropyModel):
+    def code_lengths(self, symbols, quality_step):
+        lengths = super().code_lengths(symbols, quality_step)
+        return lengths - 50 * (np.arange(lengths.size) == 0).reshape(lengths.shape)
 
 
 @breaks("entropy_model", "wrong_input")

@@ -25,6 +25,9 @@ class Transform(Steady, sample.SampleTransform):
     def analysis(self, x, quality):
         return super().analysis(x, quality) + self.offset()
 
+    def importance(self, x, quality):
+        return (self.analysis(x, quality) != 0).float().mean(1)
+
 
 class Quantizer(Steady, sample.SampleQuantizer):
     def quantize(self, y):

@@ -109,14 +109,22 @@ class ResidualAutoencoder(nn.Module):
 
     def masked_analysis(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Masked latent z * ceil(m) and the smooth mask m, both [N, channels, H / 8, W / 8]."""
+        z, importance = self._bottleneck(x, quality)
+        mask = expand_importance(importance, self.channels)
+        return z * ceil_identity(mask), mask
+
+    def importance(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Share of the channels that each position may use, [N, H / 8, W / 8] in 0..1."""
+        return self._bottleneck(x, quality)[1][:, 0] / self.channels
+
+    def _bottleneck(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent before the mask, and the importance [N, 1, H / 8, W / 8] in 0..channels."""
         if x.shape[1] != 3:  # one plane would be broadcast to three
             raise InvalidInput(f"images of shape {tuple(x.shape)}, expected (N, 3, H, W)")
         bottleneck = self.encoder((x - self.mean) / self.std).float()
         z, logits = bottleneck[:, self.maps :], bottleneck[:, : self.maps]
         index = (quality.round().long() - 1).clamp(0, self.maps - 1)
-        importance = self.channels * torch.sigmoid(logits[torch.arange(len(index)), index][:, None])
-        mask = expand_importance(importance, self.channels)
-        return z * ceil_identity(mask), mask
+        return z, self.channels * torch.sigmoid(logits[torch.arange(len(index)), index][:, None])
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
         """Masked latent of images ``x`` [N, 3, H, W] in -128..127; quality [N] names the nearest map."""

@@ -71,6 +71,10 @@ class ContextEntropyModel(nn.Module):
         """Ideal code length under the integer tables, in bits."""
         return self._coder().code_length_bits(symbols, quality_step)
 
+    def code_lengths(self, symbols: np.ndarray, quality_step: int) -> np.ndarray:
+        """Ideal code length of each symbol (planes, h, w) under the integer tables, in bits."""
+        return self._coder().code_lengths(symbols, quality_step, threads=torch.get_num_threads())
+
     def float_code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
         """Code length under the float network, in bits: what exporting to integers is measured against."""
         volume = torch.from_numpy(np.ascontiguousarray(symbols, np.int64))[None]
