@@ -328,7 +328,10 @@ class Codec:
 
 
 def decompress(
-    data: bytes, device: str = "cpu", weights_file: str | os.PathLike[str] | None = None
+    data: bytes,
+    device: str = "cpu",
+    weights_file: str | os.PathLike[str] | None = None,
+    decoder: str | None = None,
 ) -> Image.Image:
     """The image of a .pci file, by the codec and the weights that its header names.
 
@@ -337,6 +340,7 @@ def decompress(
         device: where it is decoded.
         weights_file: weights it was written with; by default those that come with the codec, or else those of
             its fingerprint in PYCODEC_WEIGHTS and in the user's folder (``pycodec weights``).
+        decoder: of a codec that has several for the same files, the one to use.
 
     Raises:
         UnknownComponent: that codec is not installed.
@@ -345,9 +349,9 @@ def decompress(
     """
     header, _ = bitstream.parse_header(data)
     if weights_file is None:
-        codec = loading.codec_for(header.codec, header.fingerprint, device)
+        codec = loading.codec_for(header.codec, header.fingerprint, device, decoder)
     else:
-        codec = loading.load(header.codec, weights_file=weights_file)
+        codec = loading.load(header.codec, weights_file=weights_file, decoder=decoder)
     return codec.decompress(data, device)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import threading
 from contextlib import suppress
@@ -23,7 +24,12 @@ _one_at_a_time = threading.RLock()  # many threads that ask for one codec load i
 
 
 def load(
-    name: str | None = None, /, *, weights_file: str | os.PathLike[str] | None = None, **config: Any
+    name: str | None = None,
+    /,
+    *,
+    weights_file: str | os.PathLike[str] | None = None,
+    decoder: str | None = None,
+    **config: Any,
 ) -> Codec:
     """Make a codec by its name or alias; without one, the codec that the weights file names, or the default.
 
@@ -33,6 +39,7 @@ def load(
     Args:
         name: ``"default"`` is the codec of ``pycodec compress``.
         weights_file: weights of your own, instead of those that come with the codec.
+        decoder: of a codec that has several for the same files, the one to use.
         config: further options of the codec's factory.
 
     Raises:
@@ -40,7 +47,8 @@ def load(
         MissingWeights: the codec has no weights, or there is no such file.
         WeightsMismatch: the file holds no weights, those of another codec, or damaged ones.
     """
-    return _loaded(_component(name, weights_file), weights_file, config)
+    component = _component(name, weights_file)
+    return _loaded(component, weights_file, {**config, **_decoder_option(component, decoder)})
 
 
 def load_kept(name: str | None = None, weights_file: str | os.PathLike[str] | None = None) -> Codec:
@@ -57,7 +65,7 @@ def load_kept(name: str | None = None, weights_file: str | os.PathLike[str] | No
         return _load_kept(component, weights_file, version)
 
 
-def codec_for(name: str, fingerprint: bytes, device: str = "cpu") -> Codec:
+def codec_for(name: str, fingerprint: bytes, device: str = "cpu", decoder: str | None = None) -> Codec:
     """The codec that reads a stream: with the weights that come with it, or else those of `weight_store`.
 
     The last few codecs stay loaded, so that many files of one codec are not as many loads; those of different
@@ -67,9 +75,11 @@ def codec_for(name: str, fingerprint: bytes, device: str = "cpu") -> Codec:
         name: of the codec, as the header of the stream has it.
         fingerprint: the first bytes of that of the weights, as in the header.
         device: where the codec will work.
+        decoder: of a codec that has several for the same files, the one to use.
 
     Raises:
         UnknownComponent: the codec is not installed.
+        InvalidInput: it has no such decoder.
         MissingWeights: the codec is, but not with these weights.
         WeightsMismatch: the only such weights are damaged.
     """
@@ -80,27 +90,33 @@ def codec_for(name: str, fingerprint: bytes, device: str = "cpu") -> Codec:
             f"this file needs a codec that is not installed: {error}; install the plugin that provides it"
         ) from error
     with _one_at_a_time:
-        return _kept(component, fingerprint, device)
+        return _kept(component, fingerprint, device, decoder)
 
 
 @functools.lru_cache(KEPT)
-def _kept(component: Component, fingerprint: bytes, device: str) -> Codec:
-    wanted, problems = fingerprint.hex(), []
+def _kept(component: Component, fingerprint: bytes, device: str, decoder: str | None) -> Codec:
+    wanted = fingerprint.hex()
+    problems: list[PycodecError] = []
+    config = _decoder_option(component, decoder)
     own = weight_store.shipped(component)
     here = own.fingerprint[: len(wanted)] if own else ""
     if not here or here == wanted:
         try:
-            codec = _made(component, {})
+            codec = _made(component, config)
             if codec.fingerprint.startswith(fingerprint):
                 return codec
             here = codec.fingerprint.hex()[: len(wanted)]
-        except (MissingWeights, InvalidInput):  # a codec with no weights of its own, or with options it needs
-            pass
+        except (
+            MissingWeights,
+            InvalidInput,
+        ) as error:  # a codec with no weights of its own, or with options it needs
+            if decoder:
+                problems.append(error)
         except PycodecError as error:
             problems.append(error)
     for stored in weight_store.find(component.name, wanted):
         try:
-            codec = load(component.name, weights_file=stored.path)
+            codec = load(component.name, weights_file=stored.path, **config)
             if codec.fingerprint.startswith(fingerprint):
                 return codec
             problems.append(WeightsMismatch(f"{stored.path} makes a codec of another fingerprint"))
@@ -119,6 +135,19 @@ def _kept(component: Component, fingerprint: bytes, device: str) -> Codec:
 @functools.lru_cache(KEPT)
 def _load_kept(component: Component, weights_file: str | None, version: object) -> Codec:
     return _loaded(component, weights_file, {})
+
+
+def _decoder_option(component: Component, decoder: str | None) -> dict[str, Any]:
+    """The option of a codec's factory that asks for one of its decoders; none for the usual one.
+
+    Raises:
+        InvalidInput: the factory has no such option.
+    """
+    if decoder is None:
+        return {}
+    if "decoder" not in inspect.signature(component.load_factory()).parameters:
+        raise InvalidInput(f"codec {component.name!r} has one decoder, expected no other to be asked for")
+    return {"decoder": decoder}
 
 
 def _component(name: str | None, weights_file: str | os.PathLike[str] | None) -> Component:

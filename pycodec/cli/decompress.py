@@ -18,6 +18,7 @@ from pycodec.cli.compress import profile_line, refuse_same_file, use_threads, wa
 @click.option(
     "--weights", metavar="FILE", help="Weights it was written with [default: found by fingerprint]."
 )
+@click.option("--decoder", help="One of those the codec has for its files [default: the usual one].")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
 @click.option("--profile", is_flag=True, help="Also print where the time goes.")
@@ -26,6 +27,7 @@ def command(
     output: str | None,
     name: str | None,
     weights: str | None,
+    decoder: str | None,
     device: str,
     threads: int | None,
     profile: bool,
@@ -45,9 +47,9 @@ def command(
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
         if name is None:
-            image = decompress(data, device, weights)
+            image = decompress(data, device, weights, decoder)
         else:
-            codec = loading.load(name, weights_file=weights)
+            codec = loading.load(name, weights_file=weights, decoder=decoder)
             where = () if hasattr(codec, "suffix") else (device,)  # classical codecs know no device
             image = codec.decompress(data, *where)
     seconds = time.perf_counter() - start

@@ -12,12 +12,14 @@ from torch import nn
 from pycodec import Codec, weights
 from pycodec_plugins.cpm import QuantizedResidualDCT, load_quantized
 
+from . import decoders
 from .entropy import ScaleHyperprior, under
 from .hyper import HyperTransform
 from .quantizer import ZeroCentered
 
 NAME = "hyperprior"
 WEIGHTS = Path(__file__).parent / "weights" / "hyperprior.safetensors"
+MSE = "mse"  # the decoder that is trained together with the rest
 QUALITIES = 8
 
 
@@ -114,10 +116,22 @@ def load_floats(parts: Parts, config: Config, tensors: Mapping[str, np.ndarray])
         load_quantized(parts.transform.transform, under(tensors, "quantized."))
 
 
-def create(weights_file: str | Path | None = None) -> Codec:
-    """The codec with the weights that come with it, or those of ``weights_file``."""
+def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:
+    """The codec with the weights that come with it, or those of ``weights_file``.
+
+    Args:
+        weights_file: by default those that come with it.
+        decoder: which synthesis turns files into pictures: the one in the weights, "mse", one that comes with
+            the codec, or a file of one that was trained for these weights. Files are the same for all.
+
+    Raises:
+        InvalidInput: there is no such decoder.
+        WeightsMismatch: it was trained for other weights.
+    """
     tensors, metadata = weights.load(weights_file or WEIGHTS)
     config = metadata["config"]
+    if decoder != MSE:
+        tensors |= decoders.load(NAME, decoder, metadata["fingerprint"])
     return Codec(
         NAME,
         *frozen_parts(config, tensors),

@@ -1,0 +1,92 @@
+"""One file, several decoders: what is in a file does not depend on who will look at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pycodec
+from pycodec import cli, weights
+from pycodec.errors import InvalidInput, WeightsMismatch
+from pycodec.testing.samples import photo
+from pycodec_plugins.hyperprior import decoders
+from pycodec_plugins.hyperprior.task import HyperpriorTask
+
+CONFIG = {
+    "hyper": {"hyper_channels": 4, "width": 8},
+    "quantizer": {"width": 8},
+    "entropy_model": {"width": 8},
+    "transform": {
+        "name": "residual_dct",
+        "config": {
+            "luma": 12, "chroma": 4, "fine": 8, "coarse": 16, "encoder_depth": 1, "decoder_depth": 1, "fine_depth": 1
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "base.safetensors"
+    HyperpriorTask(CONFIG).export(path, [photo(128, 128)], {"codec": "hyperprior"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def brighter(base: Path) -> Path:
+    """A decoder whose pictures are a little brighter."""
+    tensors, metadata = weights.load(base)
+    tensors["quantized.decoder.last.bias"] = tensors["quantized.decoder.last.bias"] + 8
+    path = base.with_name("brighter.safetensors")
+    decoders.save(path, tensors, metadata["fingerprint"], {})
+    return path
+
+
+def test_a_file_is_the_same_for_every_decoder(base: Path, brighter: Path) -> None:
+    usual, other = (pycodec.load(weights_file=base), pycodec.load(weights_file=base, decoder=str(brighter)))
+    image = photo(70, 90)
+    data = usual.compress(image, 5)
+    assert other.compress(image, 5) == data
+    difference = np.asarray(other.decompress(data)).astype(int) - np.asarray(usual.decompress(data))
+    assert 6 <= difference.mean() <= 8
+
+
+def test_a_user_chooses_when_decoding(
+    base: Path, brighter: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    Image.fromarray(photo(64, 64)).save(tmp_path / "x.png")
+    given = ["--weights", str(base)]
+    assert cli.main(["compress", str(tmp_path / "x.png"), "-o", str(tmp_path / "x.pci"), *given]) == 0
+    for name, options in (("usual", []), ("other", ["--decoder", str(brighter)])):
+        target = str(tmp_path / f"{name}.png")
+        assert cli.main(["decompress", str(tmp_path / "x.pci"), "-o", target, *given, *options]) == 0
+    usual, other = (np.asarray(Image.open(tmp_path / f"{name}.png")).mean() for name in ("usual", "other"))
+    assert other > usual + 4
+    capfd.readouterr()
+    assert cli.main(["decompress", str(tmp_path / "x.pci"), *given, "--decoder", "better"]) == 2
+    assert "no decoder 'better', expected one of mse" in capfd.readouterr().err
+
+
+def test_a_decoder_for_other_weights_is_refused(base: Path, tmp_path: Path) -> None:
+    tensors, _ = weights.load(base)
+    decoders.save(tmp_path / "stray.safetensors", tensors, "0" * 64, {})
+    with pytest.raises(WeightsMismatch, match="belongs to weights 00000000"):
+        pycodec.load(weights_file=base, decoder=str(tmp_path / "stray.safetensors"))
+
+
+def test_a_decoder_cannot_bring_probabilities(base: Path, tmp_path: Path) -> None:
+    tensors, metadata = weights.load(base)
+    foreign = {"coder.tables.freqs": tensors["coder.tables.freqs"]}
+    weights.save(tmp_path / "x.safetensors", foreign, {"config": {}, "base": metadata["fingerprint"]})
+    with pytest.raises(WeightsMismatch, match=r"coder\.tables\.freqs"):
+        pycodec.load(weights_file=base, decoder=str(tmp_path / "x.safetensors"))
+
+
+def test_other_codecs_say_that_they_have_one() -> None:
+    with pytest.raises(InvalidInput, match="'ctx3d' has one decoder"):
+        pycodec.load("ctx3d", decoder="mse")
