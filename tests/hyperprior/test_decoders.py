@@ -13,7 +13,8 @@ import pycodec
 from pycodec import cli, weights
 from pycodec.errors import InvalidInput, WeightsMismatch
 from pycodec.testing.samples import photo
-from pycodec_plugins.hyperprior import decoders
+from pycodec.training.task import as_batch
+from pycodec_plugins.hyperprior import Decoder, decoders
 from pycodec_plugins.hyperprior.task import HyperpriorTask
 
 CONFIG = {
@@ -90,3 +91,25 @@ def test_a_decoder_cannot_bring_probabilities(base: Path, tmp_path: Path) -> Non
 def test_other_codecs_say_that_they_have_one() -> None:
     with pytest.raises(InvalidInput, match="'ctx3d' has one decoder"):
         pycodec.load("ctx3d", decoder="mse")
+
+
+def test_a_decoder_starts_where_its_codec_is(base: Path, tmp_path: Path) -> None:
+    decoder, codec = Decoder(base), pycodec.load(weights_file=base)
+    image = photo(128, 64)
+    x, quality = as_batch(image)[None][0], torch.tensor([4.0])
+    y = decoder.latents(x, quality)
+    assert y.shape == (1, decoder.channels, 8, 4)
+    assert not y.requires_grad and decoder(y, quality).requires_grad
+    found = decoder(y, quality)[0].permute(1, 2, 0).add(128).clamp(0, 255).round().detach().numpy()
+    assert np.abs(found - codec.reconstruct(image, 4)).max() <= 2  # the codec's synthesis is in integers
+    decoder.save(tmp_path / "same.safetensors", [(x, 4.0)], {})
+    same = pycodec.load(weights_file=base, decoder=str(tmp_path / "same.safetensors"))
+    apart = same.reconstruct(image, 4).astype(int) - codec.reconstruct(image, 4)
+    assert np.abs(apart).max() <= 2
+
+
+def test_only_the_synthesis_is_trained(base: Path) -> None:
+    decoder = Decoder(base)
+    trained = {id(p) for p in decoder.trained()}
+    names = {name for name, p in decoder.transform.named_parameters() if id(p) in trained}
+    assert {name.split(".")[0] for name in names} == {"decoder", "synthesis_dct", "log_step"}

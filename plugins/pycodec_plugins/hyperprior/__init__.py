@@ -1,1 +1,20 @@
-"""Codecs whose latents are Gaussian given a hyper-latent (Ballé et al. 2018, Minnen et al. 2018)."""
+"""Codecs whose latents are Gaussian given a hyper-latent (Ballé et al. 2018, Minnen et al. 2018).
+
+Other plugins build on its networks and train decoders of its files; these names are imported when they are
+first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULE_OF = {"ChannelNorm": "hific", "Decoder": "decoder"}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

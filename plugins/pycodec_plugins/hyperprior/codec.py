@@ -131,7 +131,7 @@ def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:
     tensors, metadata = weights.load(weights_file or WEIGHTS)
     config = metadata["config"]
     if decoder != MSE:
-        tensors |= decoders.load(NAME, decoder, metadata["fingerprint"])
+        tensors |= decoders.tensors_of(NAME, decoder, metadata["fingerprint"])
     return Codec(
         NAME,
         *frozen_parts(config, tensors),

@@ -27,7 +27,7 @@ def names(codec: str) -> list[str]:
     return sorted(path.name.split(".")[1] for path in FOLDER.glob(f"{codec}.*{SUFFIX}"))
 
 
-def load(codec: str, decoder: str, base: str) -> dict[str, np.ndarray]:
+def tensors_of(codec: str, decoder: str, base: str) -> dict[str, np.ndarray]:
     """Tensors of a decoder that take the place of those in the weights file of its codec.
 
     Args:

@@ -79,7 +79,9 @@ class HyperpriorTask(nn.Module):
 
     def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
         transform, quantizer, entropy_model = self.parts
-        x = as_batch(_whole(image, transform.stride, max(image.shape))).to(next(self.parameters()).device)
+        x = as_batch(whole_strides(image, transform.stride, max(image.shape))).to(
+            next(self.parameters()).device
+        )
         figures = {}
         for q in [float(q) for q in VALIDATED if q in self.whole_qualities]:
             quality = torch.tensor([q], device=x.device)
@@ -114,7 +116,7 @@ class HyperpriorTask(nn.Module):
         }
         hyper = parts.transform.eval()
         images = [
-            (as_batch(_whole(image, hyper.stride, CALIBRATION_SIDE)), q)
+            (as_batch(whole_strides(image, hyper.stride, CALIBRATION_SIDE)), q)
             for i, image in enumerate(calibration[:CALIBRATION_IMAGES])
             for q in self.whole_qualities[i % 2 :: 2] or self.whole_qualities
         ]
@@ -134,7 +136,7 @@ class HyperpriorTask(nn.Module):
         weights.save(path, tensors, {"config": self.config, **metadata})
 
 
-def _whole(image: np.ndarray, stride: int, side: int) -> np.ndarray:
+def whole_strides(image: np.ndarray, stride: int, side: int) -> np.ndarray:
     """The corner of an image with whole strides, at most ``side`` pixels either way."""
     height, width = (stride * (min(length, side) // stride) for length in image.shape[:2])
     return image[:height, :width]
