@@ -160,12 +160,16 @@ def test_ctrl_c_keeps_what_is_finished(folder: Path) -> None:
         if state.done == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(folder, progress=press)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # an earlier test may have left another
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, progress=press)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     finished = lines(folder / "out")
     assert 2 <= len(finished) < 6
     assert contents(folder / "out").keys() == {line["target"] for line in finished}
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert run(folder, resume=True).kept == len(finished)
 
 

@@ -69,6 +69,7 @@ def test_codecs_of_healthy_plugins_are_listed(site: Path, python) -> None:
         "plugin": "acme",
         "distribution": "acme",
         "version": "1.5",
+        "missing": "",
     }
 
 
