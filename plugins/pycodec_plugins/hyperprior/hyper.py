@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pycodec import create
+import pycodec
 
 from .latent import RATIO, fold, packed_channels, split
 
@@ -80,7 +80,7 @@ class HyperTransform(nn.Module):
     ):
         super().__init__()
         self._name = transform["name"]
-        self.transform = built or create("transform", self._name, **transform.get("config", {}))
+        self.transform = built or pycodec.create("transform", self._name, **transform.get("config", {}))
         self.hyper_channels, self.width = hyper_channels, width
         self.hyper_analysis = HyperAnalysis(self.transform.channels, hyper_channels, width)
         self.stride = RATIO * self.transform.stride
