@@ -13,7 +13,7 @@ from pycodec.errors import InvalidInput, PluginError, WeightsMismatch
 from .checkpoint import CHECKPOINT, load_checkpoint, part
 from .data import find_images, load_images
 from .recipe import read_recipe
-from .task import make_task
+from .task import make_task, name_in_weights
 
 CALIBRATION_IMAGES = 96
 
@@ -67,7 +67,8 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
         task.load_state_dict(part(tensors, "average"))
     except RuntimeError as error:
         raise WeightsMismatch(
-            f"the checkpoint in {folder} does not fit codec {component.name!r} as it is installed: {error}"
+            f"the checkpoint in {folder} does not fit {component.kind} {component.name!r} as it is "
+            f"installed: {error}"
         ) from error
     task.eval()
     this = {
@@ -79,13 +80,13 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
         "cpu_seconds": round(progress["cpu_seconds"]),
         "device": record.device,
     }
-    metadata = {"codec": component.name, "model_card": {"runs": [*progress["history"], this]}}
+    metadata = {"codec": name_in_weights(component), "model_card": {"runs": [*progress["history"], this]}}
     path = path or folder / f"{record.name}.safetensors"
     task.export(path, _calibration(data or Path(record.data), record.holdout), metadata)
-    if weights.read_metadata(path).get("codec") != component.name:
+    if weights.read_metadata(path).get("codec") != name_in_weights(component):
         raise PluginError(
-            f"the training task of codec {component.name!r} wrote {path} without the metadata it was given; "
-            "its export must call weights.save(path, tensors, {'config': ..., **metadata})"
+            f"the training task of {component.kind} {component.name!r} wrote {path} without the metadata it "
+            "was given; its export must call weights.save(path, tensors, {'config': ..., **metadata})"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""What a codec provides so that ``pycodec train`` can train it."""
+"""What a codec, or another component, provides so that ``pycodec train`` can train it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Losses:
 class TrainingTask(Protocol):
     """A torch module with the parts in training, and these methods.
 
-    A codec's factory offers one as its attribute ``training_task(config, options) -> TrainingTask``.
+    A factory offers one as its attribute ``training_task(config, options) -> TrainingTask``: that of a
+    codec, or of another component with something to train on its own, as the labeler of a discriminator.
     """
 
     def initialize(self, path: Path) -> dict[str, Any]:
@@ -46,35 +47,43 @@ class TrainingTask(Protocol):
         """Figures of one image (H, W, 3) uint8: bpp by the float model, psnr, ms_ssim, keyed by quality."""
 
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the codec's weights file: transforms, and integer tables of the float entropy model.
+        """Write the weights file: of a codec, transforms, and integer tables of the float entropy model.
 
         Args:
             path: of the file; ``weights.save(path, tensors, {"config": ..., **metadata})`` writes it.
             calibration: RGB photographs [H, W, 3] uint8, of those it was trained on.
-            metadata: what the file has to say besides: "codec", its registered name, and "model_card".
+            metadata: what the file has to say besides: "codec", see `name_in_weights`, and "model_card".
         """
 
 
 def make_task(recipe: Recipe) -> tuple[Component, Any]:
-    """The codec of a recipe, and its training task.
+    """The component of a recipe, and its training task.
+
+    ``recipe.codec`` is the name of a codec, or "kind:name" of another component.
 
     Raises:
-        UnknownComponent, PluginError: there is no such codec, or it cannot be imported.
-        InvalidInput: it offers no training, or does not take the recipe's options.
+        UnknownComponent, PluginError: there is no such component, or it cannot be imported.
+        InvalidInput: no such kind; it offers no training, or does not take the recipe's options.
     """
-    component = get_runtime().find("codec", recipe.codec)
+    kind, colon, name = recipe.codec.rpartition(":")
+    component = get_runtime().find(kind if colon else "codec", name)
     factory = component.load_factory()
     if not hasattr(factory, "training_task"):
         raise InvalidInput(
-            f"codec {component.name!r} of {component.origin} cannot be trained: its factory offers no "
-            "training_task; parts of a codec can be trained by a recipe of the codec 'composed'"
+            f"{component.kind} {component.name!r} of {component.origin} cannot be trained: its factory "
+            "offers no training_task; parts of a codec can be trained by a recipe of the codec 'composed'"
         )
     try:
         return component, factory.training_task(recipe.config, recipe.task)
     except TypeError as error:
         raise InvalidInput(
-            f"codec {component.name!r} does not take [config] or [task] of this recipe: {error}"
+            f"{component.kind} {component.name!r} does not take [config] or [task] of this recipe: {error}"
         ) from error
+
+
+def name_in_weights(component: Component) -> str:
+    """What a weights file has as its "codec": the name of a codec, or "kind:name" of another component."""
+    return component.name if component.kind == "codec" else f"{component.kind}:{component.name}"
 
 
 def as_batch(image: np.ndarray) -> Tensor:
@@ -88,12 +97,16 @@ def psnr(x_hat: Tensor, x: Tensor) -> float:
 
 
 def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
-    """MS-SSIM (Wang et al. 2003) of images [N, 3, H, W] in -128..127, sides >= 176; differentiable."""
+    """MS-SSIM (Wang et al. 2003) of images [N, 3, H, W] in -128..127, sides >= 176; differentiable.
+
+    In float32 under autocast too: it takes differences of squares, of which bfloat16 leaves little.
+    """
     # Takes longer to import than a picture to code, and codecs are in one module with their training.
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
     pair = x_hat.float() + 128, x.float() + 128
-    return torch.as_tensor(multiscale_structural_similarity_index_measure(*pair, data_range=255.0))
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.as_tensor(multiscale_structural_similarity_index_measure(*pair, data_range=255.0))
 
 
 def quality_figures(x_hat: Tensor, x: Tensor, label: str) -> dict[str, float]:
