@@ -77,7 +77,7 @@ def main() -> int:
         default=[
             common.ROOT / "README.md",
             common.ROOT / "benchmarks" / "README.md",
-            *sorted(CARDS.glob("*.md")),
+            *CARDS.values(),
         ],
         help="files with markers",
     )

@@ -291,7 +291,11 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "context-decode": ("context_decode.json", context_decode_table),
     "masked-conv3d": ("masked_conv3d.json", masked_conv3d_table),
 }
-CARDS = common.ROOT / "plugins" / "pycodec_plugins" / "cpm" / "weights"
-for codec in ("ctx3d", "cpm"):
-    TABLES[f"card-{codec}"] = (str(CARDS / f"{codec}.safetensors"), card_table)
+PLUGINS = common.ROOT / "plugins" / "pycodec_plugins"
+CARDS = {
+    codec: PLUGINS / plugin / "weights" / f"{codec}.md"
+    for codec, plugin in (("ctx3d", "cpm"), ("cpm", "cpm"), ("hyperprior", "hyperprior"))
+}
+for codec, card in CARDS.items():
+    TABLES[f"card-{codec}"] = (str(card.with_suffix(".safetensors")), card_table)
     TABLES[f"rd-points-{codec}"] = ("rd_kodak.json", functools.partial(rd_points_table, codec=codec))
