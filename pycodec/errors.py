@@ -62,6 +62,14 @@ class TrainingDiverged(PycodecError):
     """The loss is no longer finite; the last good checkpoint is kept."""
 
 
+class ProcessFailed(PycodecError):
+    """Another process of a data-parallel run failed, and said why."""
+
+
+class ProcessLost(ProcessFailed):
+    """Another process of a data-parallel run is gone without a word."""
+
+
 def near_names(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'a' or 'b'?"``, or nothing when no known name resembles ``name``."""
     matches = difflib.get_close_matches(name, sorted(known), n=3)

@@ -21,7 +21,7 @@ from pycodec.cli import LazyCommand, cli
 from pycodec.registry import resolve
 from pycodec.runtime import BUILT_IN, components
 from pycodec.testing import checks
-from pycodec.training.recipe import Recipe, Stage
+from pycodec.training.recipe import Optimizer, Recipe, Stage
 from pycodec.types import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +68,9 @@ def options(command: click.Command, context: click.Context) -> str:
 
 
 def recipe() -> str:
-    """The keys of a recipe, and of its stages."""
-    return f"## Keys\n\n{keys(Recipe)}\n\n## Keys of a `[[stage]]`\n\n{keys(Stage)}"
+    """The keys of a recipe, of its stages and of their optimisers."""
+    titles = ((Recipe, "Keys"), (Stage, "Keys of a `[[stage]]`"), (Optimizer, "Keys of an optimizer"))
+    return "\n\n".join(f"## {title}\n\n{keys(form)}" for form, title in titles)
 
 
 def keys(form: type) -> str:

@@ -41,23 +41,35 @@ def save_checkpoint(
     os.replace(temporary, path)
 
 
+def load_progress(path: Path, expected: Set[str] = frozenset()) -> dict[str, Any]:
+    """What a checkpoint says besides its tensors; arguments and errors as of `load_checkpoint`."""
+    try:
+        with safe_open(path, "pt") as file:
+            progress: dict[str, Any] = json.loads((file.metadata() or {})["progress"])
+        if missing := sorted(expected - progress.keys()):
+            raise KeyError(f"no {missing[0]!r}: written by another version")
+        return progress
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise WeightsMismatch(
+            f"{path}: not a pycodec checkpoint ({error}); train anew in another folder"
+        ) from None
+
+
 def load_checkpoint(path: Path, expected: Set[str] = frozenset()) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and progress of a checkpoint.
 
     Raises:
         WeightsMismatch: the file is no checkpoint, or its progress lacks one of the ``expected`` entries.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            progress = json.loads(metadata["progress"])
-            if missing := sorted(expected - progress.keys()):
-                raise KeyError(f"no {missing[0]!r}: written by another version")
-            return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise WeightsMismatch(
-            f"{path}: not a pycodec checkpoint ({error}); train anew in another folder"
-        ) from None
+    progress = load_progress(path, expected)
+    with safe_open(path, "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118
+
+
+def recorded_settings(path: Path) -> list[str]:
+    """The ``--set`` of the run so far; none where there is no checkpoint."""
+    record = load_progress(path).get("record") if path.is_file() else None
+    return list((record or {}).get("settings", []))
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -67,8 +79,13 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Load the state that ``save_checkpoint`` wrote; param groups keep the recipe's settings."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            # Fused optimisers go through memory: a state lies in it as its parameter does.
+            value = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -94,13 +94,24 @@ class RandomCrops(Dataset):
         return torch.from_numpy(patch.copy())
 
 
-def batches(dataset: RandomCrops, batch: int, first: int, steps: int, workers: int) -> Iterator[torch.Tensor]:
-    """Batches ``first`` .. ``first + steps - 1``: [batch, 3, crop, crop] float32 in -128..127."""
-    sampler = range(first * batch, (first + steps) * batch)
+def batches(
+    dataset: RandomCrops, batch: int, first: int, steps: int, workers: int, share: range | None = None
+) -> Iterator[torch.Tensor]:
+    """Batches ``first`` .. ``first + steps - 1``: [batch, 3, crop, crop] float32 in -128..127.
+
+    Args:
+        dataset: whose crops ``batch * i`` to ``batch * (i + 1) - 1`` are batch i.
+        batch: crops in each.
+        first, steps: which batches.
+        workers: processes that prepare them.
+        share: which crops of each batch to take, by default all.
+    """
+    share = range(batch) if share is None else share
     loader = DataLoader(
         dataset,
-        batch_size=batch,
-        sampler=sampler,
+        batch_sampler=(
+            list(range(i * batch + share.start, i * batch + share.stop)) for i in range(first, first + steps)
+        ),
         num_workers=workers,
         persistent_workers=workers > 0,
         multiprocessing_context="fork" if workers else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Record:
     holdout: int
     """How many of them, the last ones, were kept apart for validation."""
     device: str
+    settings: list[str] = field(default_factory=list)
+    """``KEY=VALUE`` of the recipe's keys that had another value."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,7 +64,7 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
         folder / CHECKPOINT, {"step", "seconds", "cpu_seconds", "history", "record"}
     )
     record = _record(progress["record"], folder)
-    component, task = make_task(read_recipe(record.recipe, f"the recipe of {folder}"))
+    component, task = make_task(read_recipe(record.recipe, f"the recipe of {folder}", record.settings))
     try:
         task.load_state_dict(part(tensors, "average"))
     except RuntimeError as error:
@@ -73,6 +75,7 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
     task.eval()
     this = {
         "recipe": record.recipe,
+        "settings": record.settings,
         "stages": record.stages,
         "images": record.images,
         "steps": progress["step"],
@@ -92,11 +95,12 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
 
 
 def _record(stored: Mapping[str, Any], folder: Path) -> Record:
-    if missing := {field.name for field in fields(Record)} - stored.keys():
+    needed = {each.name for each in fields(Record) if each.default_factory is MISSING}
+    if missing := needed - stored.keys():
         raise WeightsMismatch(
             f"the checkpoint in {folder} does not say {min(missing)!r}: another version wrote it"
         )
-    return Record(**{field.name: stored[field.name] for field in fields(Record)})
+    return Record(**{each.name: stored[each.name] for each in fields(Record) if each.name in stored})
 
 
 def _calibration(data: Path, holdout: int) -> list[Any]:

@@ -15,6 +15,22 @@ from torch.utils.tensorboard import SummaryWriter
 EVERY_STEPS = 50
 
 
+class NoLog:
+    """Of a process that reports nothing."""
+
+    def __enter__(self) -> NoLog:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def step(self, step: int, stage: str, scalars: dict[str, float]) -> None:
+        pass
+
+    def event(self, event: str, step: int, scalars: dict[str, float]) -> None:
+        pass
+
+
 class RunLog:
     """Progress of one session of a run; use as a context manager.
 

@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from pycodec.errors import InvalidInput, TrainingDiverged
 
 from .checkpoint import CHECKPOINT, load_checkpoint, part, restore_optimizer, save_checkpoint
 from .data import RandomCrops, batches
-from .log import RunLog
+from .log import NoLog, RunLog
+from .optimizers import make_optimizers
+from .parallel import Processes, launch
 from .recipe import Recipe, Stage
+from .schedule import learning_rate_factor
+from .task import Losses
 
 
 @dataclass
@@ -29,16 +32,10 @@ class RunOptions:
     directory: Path
     resume: bool = False
     minutes: float = math.inf
-    device: str = "cpu"
+    processes: Processes | None = None
+    """Those of `parallel.launch`; by default this one alone, on the CPU."""
     workers: int = 0
     on_event: Callable[[str, int, dict[str, float]], None] = lambda event, step, scalars: None
-
-
-def learning_rate_factor(stage: Stage, step: int) -> float:
-    """Warm-up, then a cosine from 1 to ``stage.final_ratio``; ``step`` counts from the start of the stage."""
-    warmup = min(1.0, (step + 1) / max(1, stage.warmup_steps))
-    cosine = 0.5 * (1 + math.cos(math.pi * step / stage.steps))
-    return warmup * (stage.final_ratio + (1 - stage.final_ratio) * cosine)
 
 
 class WeightAverage:
@@ -87,7 +84,7 @@ class Run:
         task: the codec's training task (see ``task.py``), an nn.Module.
         images: training photographs, RGB uint8 arrays.
         validation: photographs kept apart, same form.
-        options: device, time limit, folder.
+        options: processes, time limit, folder.
         history: earlier runs that the starting weights come from, as their model card lists them; kept in the
             checkpoint, so that a resumed run knows them too.
         record: kept in the checkpoint too, see `export.Record`.
@@ -108,16 +105,22 @@ class Run:
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.history, self.record = list(history), record
         self.path = options.directory / CHECKPOINT
-        if options.device == "cuda" and not torch.cuda.is_available():
-            raise InvalidInput("--device cuda: torch finds no CUDA device here; use --device cpu")
-        self.fabric = Fabric(accelerator=options.device, devices=1, precision=recipe.precision)  # type: ignore[arg-type]
+        self.processes = options.processes or launch(precision=recipe.precision)
+        with self.processes.together():
+            self._start()
+        self.processes.check_same(self.step, self.task)
+
+    def _start(self) -> None:
+        recipe, options = self.recipe, self.options
         if self.path.exists() and not options.resume:
             raise InvalidInput(
                 f"{self.path} exists already; continue it with --resume or choose another --out folder"
             )
+        for stage in recipe.stages:
+            self.processes.share(stage.batch)
         options.directory.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
-        self.task.to(self.fabric.device)
+        self.task.to(self.processes.device)
         self.average = WeightAverage(self.task, recipe.ema)
         self._restored: dict[str, Tensor] = {}
         if self.path.exists():
@@ -129,25 +132,23 @@ class Run:
         for name, value in part(tensors, "average").items():
             self.average.state[name].copy_(value)
         self.step, self.history = progress["step"], progress["history"]
-        self.seconds, self.cpu_seconds = progress["seconds"], progress["cpu_seconds"]
+        self.seconds = progress["seconds"]
+        self.cpu_seconds = progress["cpu_seconds"] if self.processes.first else 0.0  # summed when saved
         self._restored = part(tensors, "optimizer")
         self._restored_stage = progress["stage"]
 
     def _optimizers(self, index: int, stage: Stage) -> dict[str, torch.optim.Optimizer]:
-        built: dict[str, torch.optim.Optimizer] = {}
-        groups = self.task.parameter_groups(stage.name)
-        trained = {id(p) for gs in groups.values() for g in gs for p in g["params"]}
+        groups = {
+            name: [{**g, "params": list(g["params"])} for g in own]
+            for name, own in self.task.parameter_groups(stage.name).items()
+        }
+        trained = {id(p) for own in groups.values() for g in own for p in g["params"]}
         for parameter in self.task.parameters():
             parameter.requires_grad_(id(parameter) in trained)
-        for name, own in groups.items():
-            if name not in stage.learning_rate:
-                raise InvalidInput(
-                    f"stage {stage.name!r}: no learning_rate for {name!r}; expected {', '.join(groups)}"
-                )
-            optimizer = torch.optim.Adam([{"ratio": 1.0, **g} for g in own], lr=1.0, betas=(0.9, 0.98))
-            if self._restored and self._restored_stage == index:
+        built = make_optimizers(stage, groups)
+        if self._restored and self._restored_stage == index:
+            for name, optimizer in built.items():
                 restore_optimizer(optimizer, part(self._restored, name))
-            built[name] = optimizer
         self._restored = {}
         return built
 
@@ -159,17 +160,22 @@ class Run:
 
         Raises:
             TrainingDiverged: a loss is not finite. The last checkpoint stays.
+            ProcessFailed: another process of the run failed.
         """
         deadline = time.monotonic() + 60 * self.options.minutes
         self.task.train()
-        with RunLog(self.options.directory, self.recipe.steps, self.step, self.options.minutes) as log:
-            while self.step < self.recipe.steps:
-                self._train_stage(deadline, log)
-                if time.monotonic() > deadline:
-                    break
+        with self.processes.together(), self._log() as log:
+            while self.step < self.recipe.steps and not self._train_stage(deadline, log):
+                pass
         return self.step >= self.recipe.steps
 
-    def _train_stage(self, deadline: float, log: RunLog) -> None:
+    def _log(self) -> RunLog | NoLog:
+        if not self.processes.first:
+            return NoLog()
+        return RunLog(self.options.directory, self.recipe.steps, self.step, self.options.minutes)
+
+    def _train_stage(self, deadline: float, log: RunLog | NoLog) -> bool:
+        """Train to the end of a stage; returns whether the time was over before."""
         recipe = self.recipe
         index, inner = recipe.stage_at(self.step)
         stage = recipe.stages[index]
@@ -178,76 +184,93 @@ class Run:
         self.log_event("stage", log, {"index": float(index)})
         first = self.step - inner
         clock, cpu = time.monotonic(), time.process_time()
-        for images in self._batches(stage, index, inner):
-            self._step(stage, self.step - first, images, log)
+        batches = self._batches(stage, index, inner)
+        while self.step < first + stage.steps:
+            self._step(stage, self.step - first, batches, log)
             now = time.monotonic()
             self.seconds += now - clock
             self.cpu_seconds += time.process_time() - cpu
-            if self.step % recipe.checkpoint_every == 0 or now > deadline:
+            over = math.isfinite(deadline) and self.processes.any(now > deadline)
+            if over or self.step % recipe.checkpoint_every == 0:
                 self._save()
-            if now > deadline:
-                return
-            if self.step % recipe.validate_every == 0:
+            if over:
+                return True
+            if self.step % recipe.validate_every == 0 and self.processes.first:
                 self._validate(stage, log)
             clock, cpu = time.monotonic(), time.process_time()
         self._save()
+        return False
 
     def _batches(self, stage: Stage, index: int, inner: int) -> Iterator[Tensor]:
         recipe = self.recipe
         seed = recipe.seed * 1000 + index
         dataset = RandomCrops(self.images, stage.crop, recipe.scale, recipe.native, seed)
-        return batches(dataset, stage.batch, inner, stage.steps - inner, self.options.workers)
+        share = self.processes.share(stage.batch)
+        return batches(dataset, stage.batch, inner, stage.steps - inner, self.options.workers, share)
 
-    def _step(self, stage: Stage, inner: int, images: Tensor, log: RunLog) -> None:
+    def _step(self, stage: Stage, inner: int, batches: Iterator[Tensor], log: RunLog | NoLog) -> None:
+        parameters = {
+            name: [p for g in optimizer.param_groups for p in g["params"]]
+            for name, optimizer in self.optimizers.items()
+        }
+        with self.processes.same_state(self.task), self.processes.together():
+            losses = self._gradients(stage, next(batches), parameters)
+        self.processes.average_gradients([p for own in parameters.values() for p in own])
+        factor = learning_rate_factor(stage, inner)
+        clip_norm = self.recipe.clip_norm if stage.clip_norm is None else stage.clip_norm
+        for name, optimizer in self.optimizers.items():
+            nn.utils.clip_grad_norm_(parameters[name], clip_norm)
+            for group in optimizer.param_groups:
+                group["lr"] = stage.learning_rate[name] * group["ratio"] * factor
+            optimizer.step()
+        self.step += 1
+        if self.processes.first:
+            self.average.update(self.task, self.step)
+        log.step(self.step, stage.name, losses.scalars)
+        if self.step % 50 == 0 and self.processes.first:
+            self.options.on_event("step", self.step, losses.scalars)
+
+    def _gradients(self, stage: Stage, images: Tensor, parameters: Mapping[str, list[Tensor]]) -> Losses:
+        """The gradients of this process's share of a batch, in the parameters."""
         # Seeding each step makes a resumed run draw the same noise as an uninterrupted one.
         torch.manual_seed((self.recipe.seed << 32) + self.step)
-        images = images.to(self.fabric.device, non_blocking=True)
-        with self.fabric.autocast():
-            losses = self.task.training_step(images, stage.name)
+        images = images.to(self.processes.device, non_blocking=True)
+        with self.processes.noise(stage.batch), self.processes.autocast():
+            losses: Losses = self.task.training_step(images, stage.name)
         if not all(bool(torch.isfinite(loss)) for loss in losses.by_optimizer.values()):
             raise TrainingDiverged(
                 f"the loss is not finite at step {self.step} (stage {stage.name!r}); the last good "
                 f"checkpoint is {self.path}: lower the learning rate and go on with --resume"
             )
-        factor = learning_rate_factor(stage, inner)
-        last = len(losses.by_optimizer) - 1
-        parameters = {
-            name: [p for g in optimizer.param_groups for p in g["params"]]
-            for name, optimizer in self.optimizers.items()
-        }
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
+        last = len(losses.by_optimizer) - 1
         for i, (name, loss) in enumerate(losses.by_optimizer.items()):
             loss.backward(inputs=parameters[name], retain_graph=i < last)
-        for name, optimizer in self.optimizers.items():
-            nn.utils.clip_grad_norm_(parameters[name], self.recipe.clip_norm)
-            for group in optimizer.param_groups:
-                group["lr"] = stage.learning_rate[name] * group["ratio"] * factor
-            optimizer.step()
-        self.step += 1
-        self.average.update(self.task, self.step)
-        log.step(self.step, stage.name, losses.scalars)
-        if self.step % 50 == 0:
-            self.options.on_event("step", self.step, losses.scalars)
+        return losses
 
     @torch.no_grad()
-    def _validate(self, stage: Stage, log: RunLog) -> None:
-        with self.average.applied(self.task), self.fabric.autocast():
+    def _validate(self, stage: Stage, log: RunLog | NoLog) -> None:
+        with self.average.applied(self.task), self.processes.autocast():
             rows = [self.task.validation_step(image, stage.name) for image in self.validation]
         if rows:
             common = [key for key in rows[0] if all(key in row for row in rows)]
             means = {key: float(np.mean([row[key] for row in rows])) for key in common}
             self.log_event("validation", log, means)
 
-    def log_event(self, event: str, log: RunLog, scalars: dict[str, float]) -> None:
+    def log_event(self, event: str, log: RunLog | NoLog, scalars: dict[str, float]) -> None:
         log.event(event, self.step, scalars)
-        self.options.on_event(event, self.step, scalars)
+        if self.processes.first:
+            self.options.on_event(event, self.step, scalars)
 
     def _save(self) -> None:
+        cpu_seconds = self.processes.sum(self.cpu_seconds)
+        if not self.processes.first:
+            return
         progress = {
             "step": self.step,
             "seconds": self.seconds,
-            "cpu_seconds": self.cpu_seconds,
+            "cpu_seconds": cpu_seconds,
             "stage": self.stage_index,
             "history": self.history,
             "record": self.record,

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pycodec.errors import InvalidInput
+from pycodec.errors import InvalidInput, near_names
+
+from .schedule import SCHEDULES
+from .settings import apply_settings
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How one optimiser of a stage steps.
+
+    Attributes:
+        name: "adam" or "adamw".
+        betas: decay of the averages of the gradient and of its square.
+        weight_decay: of "adamw", in units of the learning rate (Loshchilov and Hutter 2019).
+    """
+
+    name: str = "adam"
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -24,17 +42,23 @@ class Stage:
         name: which phase; the codec's training task knows the names.
         steps: batches.
         learning_rate: peak rate of each optimiser of the task, by name.
-        warmup_steps: linear ramp at the start.
-        final_ratio: the rate at the end, as a share of the peak (cosine in between).
-        batch: crops a step.
+        schedule: "cosine", "ramp_cosine" (a quarter of a period, or less) or "constant".
+        warmup_steps: linear ramp at the start, in batches.
+        final_ratio: the rate at the end, as a share of the peak, 0 to 1; not for "constant".
+        optimizer: settings of each optimiser that shall not have the defaults, by name.
+        clip_norm: largest gradient norm of one optimiser's parameters, if not that of the recipe.
+        batch: crops a step, of all processes together.
         crop: their side in pixels.
     """
 
     name: str
     steps: int
     learning_rate: Mapping[str, float]
+    schedule: str = "cosine"
     warmup_steps: int = 100
     final_ratio: float = 0.05
+    optimizer: Mapping[str, Optimizer] = field(default_factory=dict)
+    clip_norm: float | None = None
     batch: int = 8
     crop: int = 128
 
@@ -84,49 +108,125 @@ class Recipe:
         raise IndexError("step is past the end of the recipe")
 
 
+_FORMS: dict[str, tuple[str, Any]] = {
+    "int": ("a whole number", lambda value: type(value) is int),
+    "float": ("a number", lambda value: type(value) in (int, float)),
+    "float | None": ("a number", lambda value: type(value) in (int, float)),
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "tuple[float, float]": (
+        "two numbers",
+        lambda value: (
+            isinstance(value, (list, tuple)) and [type(v) in (int, float) for v in value] == [True] * 2
+        ),
+    ),
+    "Mapping[str, float]": (
+        "a table of numbers",
+        lambda value: isinstance(value, Mapping) and all(type(v) in (int, float) for v in value.values()),
+    ),
+    "Mapping[str, Any]": ("a table", lambda value: isinstance(value, Mapping)),
+}
+"""What a value of a field's type is, in words, and whether a value from TOML is one."""
+
+
 def _build(cls: type, table: Mapping[str, Any], where: str) -> Any:
-    known = {f.name for f in fields(cls)}
-    if unknown := sorted(set(table) - known):
-        raise InvalidInput(f"{where}: unknown key {unknown[0]!r}; expected one of {', '.join(sorted(known))}")
+    known = {f.name: f for f in fields(cls)}
+    if unknown := sorted(set(table) - known.keys()):
+        raise InvalidInput(
+            f"{where}: unknown key {unknown[0]!r}; expected one of {', '.join(sorted(known))}"
+            f"{near_names(unknown[0], known)}"
+        )
+    for key, value in table.items():
+        form, fits = _FORMS.get(str(known[key].type), ("", None))
+        if fits and not fits(value):
+            raise InvalidInput(f"{where}: {key} is {value!r}; expected {form}")
     try:
-        return cls(**table)
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
     except TypeError as error:
         raise InvalidInput(f"{where}: {error}; see an existing recipe for the form") from None
 
 
-def parse_recipe(table: Mapping[str, Any], where: str = "recipe") -> Recipe:
-    """A recipe from a parsed TOML table; raises InvalidInput naming the key that is wrong."""
-    table = dict(table)
-    stages = table.pop("stage", None)
+def _one_of(value: str, known: Sequence[str], what: str, where: str) -> None:
+    if value not in known:
+        raise InvalidInput(
+            f"{where}: {what} {value!r}; expected one of {', '.join(known)}{near_names(value, known)}"
+        )
+
+
+def _stage(table: Mapping[str, Any], where: str) -> Stage:
+    given = table.get("optimizer", {})
+    if not isinstance(given, Mapping) or not all(isinstance(v, Mapping) for v in given.values()):
+        raise InvalidInput(
+            f"{where}: optimizer is {given!r}; expected a table for each optimiser, such as "
+            '{ model = { name = "adamw", weight_decay = 5e-5 } }'
+        )
+    optimizer = {name: _optimizer(own, f"{where}, optimizer {name!r}") for name, own in given.items()}
+    stage: Stage = _build(Stage, {**table, "optimizer": optimizer}, where)
+    if stage.steps < 1 or stage.batch < 1 or stage.crop < 8:
+        raise InvalidInput(
+            f"{where}: steps {stage.steps}, batch {stage.batch}, crop {stage.crop}; "
+            "expected at least 1, 1 and 8"
+        )
+    _one_of(stage.schedule, SCHEDULES, "schedule", where)
+    if not 0 <= stage.final_ratio <= 1 or stage.warmup_steps < 0:
+        raise InvalidInput(
+            f"{where}: final_ratio {stage.final_ratio}, warmup_steps {stage.warmup_steps}; "
+            "expected 0 to 1, and at least 0"
+        )
+    if stage.clip_norm is not None and not stage.clip_norm > 0:
+        raise InvalidInput(f"{where}: clip_norm is {stage.clip_norm}; expected more than 0")
+    return stage
+
+
+def _optimizer(table: Mapping[str, Any], where: str) -> Optimizer:
+    optimizer: Optimizer = _build(Optimizer, table, where)
+    _one_of(optimizer.name, ("adam", "adamw"), "name", where)
+    if not all(0 <= beta < 1 for beta in optimizer.betas):
+        raise InvalidInput(
+            f"{where}: betas are {list(optimizer.betas)}; expected two numbers from 0 to below 1"
+        )
+    if optimizer.weight_decay < 0 or (optimizer.weight_decay and optimizer.name == "adam"):
+        raise InvalidInput(
+            f"{where}: weight_decay is {optimizer.weight_decay} for {optimizer.name!r}; "
+            "expected at least 0, and more only for 'adamw'"
+        )
+    return optimizer
+
+
+def parse_recipe(table: Mapping[str, Any], where: str = "recipe", settings: Iterable[str] = ()) -> Recipe:
+    """A recipe from a parsed TOML table.
+
+    Args:
+        table: what the file says.
+        where: name of the recipe in messages.
+        settings: ``KEY=VALUE``, instead of what the table says; see `settings.apply_settings`.
+
+    Raises:
+        InvalidInput: names the key that is wrong.
+    """
+    given = apply_settings(table, settings, where)
+    stages = given.pop("stage", None)
     if not stages:
         raise InvalidInput(f"{where}: no [[stage]]; a recipe needs at least one")
-    built = tuple(_build(Stage, stage, f"{where}, stage {i + 1}") for i, stage in enumerate(stages))
-    for i, stage in enumerate(built):
-        if stage.steps < 1 or stage.batch < 1 or stage.crop < 8:
-            raise InvalidInput(
-                f"{where}, stage {i + 1}: steps {stage.steps}, batch {stage.batch}, crop {stage.crop}; "
-                "expected at least 1, 1 and 8"
-            )
-    if "scale" in table:
-        table["scale"] = tuple(table["scale"])
-    return _build(Recipe, {**table, "stages": built}, where)
+    built = tuple(_stage(stage, f"{where}, stage {i + 1}") for i, stage in enumerate(stages))
+    recipe: Recipe = _build(Recipe, {**given, "stages": built}, where)
+    return recipe
 
 
-def read_recipe(text: str, where: str = "recipe") -> Recipe:
-    """A recipe from the text of its file."""
+def read_recipe(text: str, where: str = "recipe", settings: Iterable[str] = ()) -> Recipe:
+    """A recipe from the text of its file; arguments and errors as of `parse_recipe`."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{where}: not valid TOML: {error}") from None
-    return parse_recipe(table, where)
+    return parse_recipe(table, where, settings)
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe file."""
+def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file; settings and errors as of `parse_recipe`."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise InvalidInput(
             f"{path}: no such recipe; give a .toml file or the name of one that a plugin brings"
         ) from None
-    return read_recipe(text, str(path))
+    return read_recipe(text, str(path), settings)

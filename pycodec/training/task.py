@@ -32,13 +32,25 @@ class TrainingTask(Protocol):
 
     A factory offers one as its attribute ``training_task(config, options) -> TrainingTask``: that of a
     codec, or of another component with something to train on its own, as the labeler of a discriminator.
+
+    It need not know whether several processes share a batch. They reach what one reaches where
+
+    * losses are means over images. What concerns all images of a step at once, such as the statistics of
+      batch normalisation or a bound on their mean, is that of each process's share;
+    * random numbers are drawn by torch, either one for all images or a tensor whose first dimension is the
+      number of images. Those are drawn for the whole batch, of which each process gets its part.
+
+    What ``training_step`` changes by hand, buffers or parameters, is as in the first process after each step.
+    State that has to outlast a run that stops, such as a count of batches, is a buffer.
     """
 
     def initialize(self, path: Path) -> dict[str, Any]:
         """Start from a weights file; returns its metadata."""
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
-        """Groups of each optimiser that ``stage`` steps; "ratio" scales the recipe's learning rate."""
+        """Groups of each optimiser that ``stage`` steps: "params", and where wanted "ratio", which scales the
+        recipe's learning rate, and "weight_decay" instead of the recipe's.
+        """
 
     def training_step(self, images: Tensor, stage: str) -> Losses:
         """Losses of ``images`` [N, 3, H, W] in -128..127; runs under autocast."""

@@ -127,6 +127,25 @@ def test_a_run_is_exported_as_it_stands(pycodec, photographs, finished, tmp_path
     assert ends[0] == ends[1]
 
 
+def test_two_processes_and_settings(pycodec, photographs, tmp_path):
+    arguments = ["train", "wall", "--data", photographs, "--out", tmp_path / "run", "--holdout", 1]
+    settings = ["stage.only.batch=2", "task.start=1.0"]
+    given = [word for setting in settings for word in ("--set", setting)]
+    status, out, err = pycodec(*arguments, *given, "--devices", 2, "--minutes", 0)
+    assert (status, err, out.count("3 images"), out.count("stopped at step 1 of 5")) == (0, "", 1, 1)
+    later = ["--set", "stage.only.learning_rate.model=0.5", "--set", "stage.only.warmup_steps=0"]
+    status, _, err = pycodec(*arguments, *later, "--resume")  # with what was set before
+    assert (status, err) == (0, "")
+    tensors, metadata = weights.load(tmp_path / "run" / "wall.safetensors")
+    assert 1.5 < tensors["gain"] < 2.5
+    (run,) = metadata["model_card"]["runs"]
+    assert run["settings"] == [*settings, *later[1::2]]
+    assert run["recipe"] == RECIPE
+    status, out, err = pycodec(*arguments[:5], tmp_path / "other", "--holdout", 1, "--devices", 2)
+    assert (status, err.count("\n"), out.count("\n")) == (2, 1, 1)
+    assert "a batch of 1 cannot be shared equally by 2 processes" in err
+
+
 def test_photographs_that_moved(pycodec, photographs, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     shutil.copytree(photographs, here)

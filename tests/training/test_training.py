@@ -1,17 +1,20 @@
 """The training loop: resumed runs equal uninterrupted ones, a diverged run keeps its checkpoint, recipes are checked."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from pycodec.cli.train import find_recipe
 from pycodec.errors import InvalidInput, TrainingDiverged, WeightsMismatch
 from pycodec.training.checkpoint import load_checkpoint
 from pycodec.training.data import RandomCrops, batches, center_crop, find_images
-from pycodec.training.loop import CHECKPOINT, Run, RunOptions, learning_rate_factor
+from pycodec.training.loop import CHECKPOINT, Run, RunOptions
 from pycodec.training.recipe import Stage, load_recipe, parse_recipe
+from pycodec.training.schedule import learning_rate_factor
 from pycodec.training.task import Losses
 
 TABLE = {
@@ -33,6 +36,7 @@ class ToyTask(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.layer, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.to(memory_format=torch.channels_last)  # in which the states of optimisers lie too
         self.bad_step, self.steps = bad_step, 0
 
     def parameter_groups(self, stage):
@@ -147,6 +151,80 @@ def test_learning_rate_warms_up_and_ends_where_the_recipe_says():
     assert learning_rate_factor(stage, 999) == pytest.approx(0.1, abs=1e-4)
 
 
+def test_constant_learning_rate():
+    stage = Stage("s", 1000, {}, schedule="constant", warmup_steps=100)
+    assert [learning_rate_factor(stage, step) for step in (0, 49, 99, 999)] == [0.01, 0.5, 1, 1]
+
+
+def test_ramp_cosine_of_the_released_settings_ends_at_three_quarters_of_the_peak():
+    (stage,) = load_recipe(find_recipe("illm_pretrain")).stages
+    assert (stage.steps, stage.warmup_steps, stage.schedule) == (500_000, 10_000, "ramp_cosine")
+    assert learning_rate_factor(stage, 4_999) == 0.5
+    for batch in (10_000, 100_000, 300_000, 499_999):
+        released = math.cos((batch - 10_000) / 1_000_000 * math.pi / 2)
+        assert learning_rate_factor(stage, batch) == pytest.approx(released, abs=2e-4)
+    assert learning_rate_factor(stage, 499_999) == pytest.approx(0.72, abs=0.005)
+
+
+def test_ramp_cosine_to_zero_is_a_quarter_of_a_period():
+    stage = Stage("s", 1100, {}, schedule="ramp_cosine", warmup_steps=100, final_ratio=0)
+    assert learning_rate_factor(stage, 600) == pytest.approx(0.5**0.5)
+    assert learning_rate_factor(stage, 1099) == pytest.approx(math.pi / 2 / 1000, rel=1e-3)
+
+
+class Scalars(nn.Module):
+    """Three numbers with gradients 3, 4 and 0 in two groups, the second of which does not decay."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Parameter(torch.ones(())) for _ in range(3))
+
+    def parameter_groups(self, stage):
+        return {
+            "model": [{"params": [self.a, self.b]}, {"params": [self.c], "ratio": 2.0, "weight_decay": 0.0}]
+        }
+
+    def training_step(self, images, stage):
+        return Losses({"model": 3 * self.a + 4 * self.b + 0 * self.c}, {})
+
+
+def test_adamw_decays_and_clips_as_the_stage_says(tmp_path, images):
+    stage = {
+        **{
+            "name": "s",
+            "steps": 1,
+            "learning_rate": {"model": 0.1},
+            "batch": 1,
+            "crop": 16,
+            "clip_norm": 0.5,
+        },
+        **{"optimizer": {"model": {"name": "adamw", "betas": [0.5, 0.9], "weight_decay": 0.2}}},
+        **{"schedule": "constant", "warmup_steps": 0},
+    }
+    recipe = parse_recipe({"codec": "toy", "precision": "32-true", "clip_norm": 9.0, "stage": [stage]})
+    run = Run(recipe, Scalars(), images, [], RunOptions(tmp_path / "run"))
+    run.train()
+    # One step of AdamW: (1 - rate decay) 1 - rate sign of the gradient.
+    assert [p.item() for p in run.task.parameters()] == pytest.approx([0.88, 0.88, 1.0])
+    optimizer = run.optimizers["model"]
+    averages = [optimizer.state[p]["exp_avg"].item() for p in run.task.parameters()]
+    assert averages == pytest.approx(
+        [0.5 * 0.3, 0.5 * 0.4, 0], rel=1e-4
+    )  # of the gradient (3, 4) at norm 0.5
+    assert optimizer.param_groups[1]["lr"] == pytest.approx(0.2)
+
+
+def test_optimizers_that_the_task_does_not_have(tmp_path, images):
+    stage = {"name": "s", "steps": 1, "learning_rate": {"model": 0.1}, "crop": 16, "optimizer": {"modle": {}}}
+    recipe = parse_recipe({"codec": "toy", "precision": "32-true", "stage": [stage]})
+    with pytest.raises(InvalidInput, match="no optimizer 'modle'; expected one of model"):
+        Run(recipe, Scalars(), images, [], RunOptions(tmp_path / "run")).train()
+
+
+def stage_with(**keys):
+    return {"stage": [{"name": "a", "steps": 1, "learning_rate": {"model": 1e-3}, **keys}]}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -154,6 +232,23 @@ def test_learning_rate_warms_up_and_ends_where_the_recipe_says():
         ({"sead": 1}, "unknown key 'sead'"),
         ({"stage": [{"name": "a", "learning_rate": {}}]}, "steps"),
         ({"stage": [{"name": "a", "steps": 0, "learning_rate": {}}]}, "steps 0"),
+        ({"seed": "one"}, "seed is 'one'; expected a whole number"),
+        ({"scale": [1]}, "scale is \\[1\\]; expected two numbers"),
+        (stage_with(schedule="cosin"), "stage 1: schedule 'cosin'; .* did you mean 'cosine'"),
+        (stage_with(final_ratio=2.0), "stage 1: final_ratio 2.0"),
+        (stage_with(clip_norm=0), "clip_norm is 0; expected more than 0"),
+        (stage_with(learning_rate={"model": "fast"}), "learning_rate is .*; expected a table of numbers"),
+        (stage_with(optimizer={"model": "adamw"}), "expected a table for each optimiser"),
+        (
+            stage_with(optimizer={"model": {"name": "sgd"}}),
+            "optimizer 'model': name 'sgd'; expected one of adam, adamw",
+        ),
+        (stage_with(optimizer={"model": {"beta": 0.5}}), "unknown key 'beta'"),
+        (
+            stage_with(optimizer={"model": {"betas": [0.5, 1]}}),
+            "betas are \\[0.5, 1\\]; expected two numbers from 0",
+        ),
+        (stage_with(optimizer={"model": {"weight_decay": 0.1}}), "weight_decay is 0.1 for 'adam'"),
     ],
 )
 def test_recipe_errors_name_the_key(change, sentence):

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pycodec import weights
+from pycodec.errors import InvalidInput
+from pycodec.training.rate_target import RateTarget
 from pycodec.training.task import Losses, as_batch, quality_figures
 from pycodec_plugins.cpm import input_ranges, quantize
 
@@ -22,6 +24,7 @@ from .latent import split
 VALIDATED = (1, 3, 5, 8)
 CALIBRATION_IMAGES, CALIBRATION_SIDE = 16, 512
 QUALITY_STEP = 16  # integers of one unit of quality
+MSE_WEIGHT = 150.0  # of images in 0..1 (Muckley et al. 2023, equation 9)
 
 
 class HyperpriorTask(nn.Module):
@@ -34,10 +37,20 @@ class HyperpriorTask(nn.Module):
         config: of the codec's parts.
         lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality, geometric
             in between.
+        rate: bits per pixel to hold, of a codec of one quality; then the weights are those of MS-ILLM, see
+            `RateTarget`, and ``lambdas`` are not looked at.
     """
 
-    def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = (0.0003, 0.05)):
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        lambdas: tuple[float, float] = (0.0003, 0.05),
+        rate: float | None = None,
+    ):
         super().__init__()
+        if rate is not None and qualities(config) != 1:
+            raise InvalidInput(f"rate is {rate}, but the codec has {qualities(config)} qualities, expected 1")
+        self.rate_target = None if rate is None else RateTarget(rate)
         self.config = dict(config)
         self.parts = build_parts(config)
         for name, module in self.parts.modules().items():
@@ -69,11 +82,18 @@ class HyperpriorTask(nn.Module):
         quality = 1 + (len(self.whole_qualities) - 1) * torch.rand(count)
         quality = torch.where(torch.rand(count) < 0.5, quality.round(), quality).to(images.device)
         transform, quantizer, entropy_model = self.parts
-        seen, noisy = quantizer.surrogate(transform.analysis(images, quality))
+        latent = transform.analysis(images, quality)
+        seen, noisy = quantizer.surrogate(latent)
         bpp = entropy_model.bits(noisy, seen, quality).sum((1, 2, 3)) / (height * width)
         mse = (transform.synthesis(seen, quality) - images).square().mean((1, 2, 3))
-        lam = self.lambda_of(quality)
-        loss = ((bpp + lam * mse) * (lam / 0.01) ** -0.5).mean()
+        if self.rate_target is not None:
+            with torch.no_grad():
+                symbols = quantizer.differences(latent)[0].round()
+                rounded = entropy_model.bits(symbols, seen, quality).sum((1, 2, 3)) / (height * width)
+            loss = self.rate_target(bpp, rounded) + MSE_WEIGHT * mse.mean() / 255**2
+        else:
+            lam = self.lambda_of(quality)
+            loss = ((bpp + lam * mse) * (lam / 0.01) ** -0.5).mean()
         decibels = 10 * torch.log10(255**2 / mse.detach()).mean().item()
         return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": decibels})
 
