@@ -9,6 +9,7 @@ others whether it failed before anybody goes on, so that nobody waits for one th
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import traceback
@@ -66,6 +67,8 @@ def launch(device: str = "cpu", devices: int | None = None, precision: str = "32
         raise InvalidInput(f"cannot train like this: {error}") from error
     if os.environ.get("LT_CLI_USED") != "1":  # fabric run has done it
         fabric.launch()
+    if devices * nodes > 1:
+        atexit.register(_leave)
     return Processes(fabric)
 
 
@@ -216,6 +219,12 @@ class Processes:
                 f"process {self.rank + 1} of {self.count} has lost the others: one of them ended, or cannot "
                 f"be reached ({str(error).splitlines()[0]})"
             ) from error
+
+
+def _leave() -> None:
+    """End the threads that talk to other processes, with which an interpreter at its end is at times aborted."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
