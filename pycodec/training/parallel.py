@@ -222,7 +222,7 @@ class Processes:
 
 
 def _leave() -> None:
-    """End the threads that talk to other processes, with which an interpreter at its end is at times aborted."""
+    """End the threads that talk to others: with them an interpreter is at times aborted at its end."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
