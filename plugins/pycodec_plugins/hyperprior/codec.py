@@ -14,7 +14,7 @@ from pycodec_plugins.cpm import QuantizedResidualDCT, load_quantized
 
 from . import decoders
 from .entropy import ScaleHyperprior, under
-from .hyper import HyperTransform
+from .hyper import FrozenTransform, HyperTransform
 from .quantizer import ZeroCentered
 
 NAME = "hyperprior"
@@ -26,7 +26,7 @@ QUALITIES = 8
 class Parts(NamedTuple):
     """What the codec is made of, as it is trained."""
 
-    transform: HyperTransform
+    transform: HyperTransform | FrozenTransform
     quantizer: ZeroCentered
     entropy_model: ScaleHyperprior
 
@@ -101,7 +101,7 @@ def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
     weights.load_module(parts.transform.hyper_analysis, tensors, "transform.hyper_analysis.")
     parts.quantizer.load_frozen(under(tensors, "means."))
     parts.entropy_model.load_frozen(under(tensors, "coder."))
-    return parts
+    return parts._replace(transform=FrozenTransform(parts.transform)) if is_quantized(config) else parts
 
 
 def load_floats(parts: Parts, config: Config, tensors: Mapping[str, np.ndarray]) -> None:

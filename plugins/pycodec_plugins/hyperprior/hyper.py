@@ -99,3 +99,21 @@ class HyperTransform(nn.Module):
         """Images of packed latents; the hyper-latent is not looked at."""
         x_hat: Tensor = self.transform.synthesis(split(latent, self.hyper_channels)[0], quality)
         return x_hat
+
+
+class FrozenTransform:
+    """A `HyperTransform` around a transform in integers: no torch module, because there is nothing to train."""
+
+    def __init__(self, transform: HyperTransform):
+        self._transform = transform.eval()
+        self.stride, self.channels = transform.stride, transform.channels
+        self.hyper_channels = transform.hyper_channels
+
+    def config(self) -> dict:
+        return self._transform.config()
+
+    def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
+        return self._transform.to(x.device).analysis(x, quality)
+
+    def synthesis(self, latent: Tensor, quality: Tensor) -> Tensor:
+        return self._transform.synthesis(latent, quality)
