@@ -102,7 +102,7 @@ class HyperTransform(nn.Module):
 
 
 class FrozenTransform:
-    """A `HyperTransform` around a transform in integers: no torch module, because there is nothing to train."""
+    """A `HyperTransform` around a transform in integers: no torch module, as there is nothing to train."""
 
     def __init__(self, transform: HyperTransform):
         self._transform = transform.eval()
