@@ -28,6 +28,12 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.chdir(before)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """With several processes (pytest -n), each takes whole files, so that what a file prepares is made once."""
+    if getattr(config.option, "dist", "") == "load":
+        config.option.dist = "loadfile"
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and (missing := missing_for_cuda()):
         pytest.skip(missing)
