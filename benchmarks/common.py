@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pycodec.errors import InvalidInput, PycodecError
-from pycodec.evaluation.environment import cpu_name
+from pycodec.evaluation import environment as measured_in
 from pycodec.evaluation.results import json_text
 from pycodec.files import write_bytes
 from pycodec.native import native
@@ -28,41 +24,14 @@ from .timing import QUICK, Effort, Row
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 ON_CPU = "pycodec, cpu"  # the subject beside a device
-_PACKAGES = (
-    "pycodec",
-    "numpy",
-    "torch",
-    "pillow",
-    "scipy",
-    "bjontegaard",
-    "constriction",
-    "torchac",
-    "compressai",
-    "tensorflow_compression",
-)
+_PEERS = ("constriction", "torchac", "compressai", "tensorflow_compression")
 
 
 def environment() -> dict[str, Any]:
     """Machine, versions, commit and date, as every results file records them."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _commit(),
-        "machine": {
-            "cpu": cpu_name(),
-            "clock_ghz": machine.clock_ghz(),
-            "cores": os.cpu_count(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "simd": _simd(),
-        },
-        "python": platform.python_version(),
-        "versions": versions,
-    }
+    found = measured_in.environment((*measured_in.PACKAGES, *_PEERS))
+    found["machine"] |= {"clock_ghz": machine.clock_ghz(), "simd": _simd()}
+    return {**found, "commit": _commit()}
 
 
 def machine_line(environment: dict[str, Any]) -> str:

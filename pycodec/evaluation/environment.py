@@ -6,16 +6,17 @@ import datetime
 import importlib.metadata
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("pycodec", "numpy", "pillow", "torch", "scipy", "bjontegaard")
 
 
-def environment() -> dict[str, Any]:
-    """Date, machine and versions, ready for JSON."""
+def environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Date, machine and versions of those ``packages`` that are installed, ready for JSON."""
     versions = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

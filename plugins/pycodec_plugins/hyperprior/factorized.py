@@ -74,9 +74,7 @@ class FactorizedPrior(nn.Module):
 
     @torch.no_grad()
     def freeze(
-        self,
-        calibration: Sequence[tuple[np.ndarray, float]],
-        dequantize: Callable[[np.ndarray], Tensor] | None,
+        self, calibration: Sequence[tuple[np.ndarray, float]], dequantize: Callable[[np.ndarray], Tensor]
     ) -> dict[str, np.ndarray]:
         """Make the tables from the densities, of all planes for quality 1, then for 2, and so on.
 
