@@ -23,7 +23,7 @@ from pycodec.files import write_bytes
 from . import common, figures
 from .tables import CARDS, TABLES, TIMED, cuda_table, goals_table
 
-MARKER = re.compile(r"(<!-- results:([a-z0-9-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
+MARKER = re.compile(r"(<!-- results:([a-z0-9_-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def table(name: str, results: Path) -> str:
 
 def render(text: str, results: Path) -> str:
     """``text`` with every marked table written anew."""
-    opened = re.findall(r"<!-- results:([a-z0-9-]+) -->", text)
+    opened = re.findall(r"<!-- results:([a-z0-9_-]+) -->", text)
     done, count = MARKER.subn(
         lambda match: match.group(1) + table(match.group(2), results) + match.group(3), text
     )

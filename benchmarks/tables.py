@@ -292,10 +292,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "masked-conv3d": ("masked_conv3d.json", masked_conv3d_table),
 }
 PLUGINS = common.ROOT / "plugins" / "pycodec_plugins"
-CARDS = {
-    codec: PLUGINS / plugin / "weights" / f"{codec}.md"
-    for codec, plugin in (("ctx3d", "cpm"), ("cpm", "cpm"), ("hyperprior", "hyperprior"))
-}
-for codec, card in CARDS.items():
-    TABLES[f"card-{codec}"] = (str(card.with_suffix(".safetensors")), card_table)
-    TABLES[f"rd-points-{codec}"] = ("rd_kodak.json", functools.partial(rd_points_table, codec=codec))
+SHIPPED = (("ctx3d", "cpm"), ("cpm", "cpm"), ("hyperprior", "hyperprior"), ("illm_labeler", "illm"))
+CARDS = {name: PLUGINS / plugin / "weights" / f"{name}.md" for name, plugin in SHIPPED}
+for name, card in CARDS.items():
+    TABLES[f"card-{name}"] = (str(card.with_suffix(".safetensors")), card_table)
+    TABLES[f"rd-points-{name}"] = ("rd_kodak.json", functools.partial(rd_points_table, codec=name))

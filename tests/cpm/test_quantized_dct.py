@@ -148,3 +148,26 @@ def test_floats_come_back_from_integers(block: int) -> None:
         assert (again.analysis(x, quality) - y).abs().max() < 0.01
         x_hat, found = (t.synthesis(y.round(), quality) for t in (trained, again))
     assert (found - x_hat).abs().max() < 0.02 * x_hat.std()
+
+
+def test_units_that_calibration_never_saw_come_back_in_a_size_that_trains() -> None:
+    torch.manual_seed(0)
+    shape = {"luma": 12, "chroma": 4, "fine": 16, "coarse": 24, "encoder_depth": 1, "decoder_depth": 2}
+    trained, again = (ResidualDCT(**shape) for _ in range(2))
+    for parameter in trained.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    block = trained.decoder[1]
+    block.bias.table.data[:, :3] = -50.0  # never above zero
+    ranges = input_ranges(trained, [(images(1, 64, 96), 4.0)])
+    assert ranges["decoder.1.project"][:3].max() == 0
+    load_quantized(again, quantize(trained, ranges, range(16, 129)))
+    size = again.decoder[1].expand.weight.detach().square().mean((1, 2, 3)).sqrt()
+    assert size.max() <= 16 * size.median()
+    # A nudge in training changes the picture by as little as it does elsewhere.
+    x, quality = images(1, 64, 96), torch.tensor([4.0])
+    with torch.no_grad():
+        y = again.analysis(x, quality).round()
+        before = again.synthesis(y, quality)
+        again.decoder[1].project.weight += 0.002
+        again.decoder[1].bias.table += 0.002
+        assert (again.synthesis(y, quality) - before).abs().max() < before.std()

@@ -20,8 +20,8 @@ from pycodec.testing.samples import photo
 from pycodec.training.recipe import load_recipe, parse_recipe
 from pycodec.training.task import make_task, ms_ssim, name_in_weights
 from pycodec_plugins import illm
-from pycodec_plugins.illm.distortion import Distortion
 from pycodec_plugins.illm.labeler_task import LabelerTask, measure
+from pycodec_plugins.metrics import Distortion
 
 SMALL: dict[str, Any] = {"widths": [6], "blocks": 1, "stem": 8, "codes": 20, "dimensions": 3}
 RECIPES = Path(illm.__file__).parent / "recipes"

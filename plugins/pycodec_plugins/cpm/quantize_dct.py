@@ -25,6 +25,7 @@ from .residual_dct import COEFFICIENT_UNIT, PIXEL_UNIT, RESIDUAL_UNIT, PartialBl
 # Codes reach beyond the largest input that calibration saw: clamping one costs more than coarser codes do.
 MARGIN, HIDDEN_MARGIN = 1.5, 1.3
 LARGEST_HIDDEN = 4.0  # activation of networks made of integers, in a magnitude that trains well
+LARGEST_ROW = 16.0  # magnitude of one of their hidden units' weights, over the usual one
 # Coefficients enter the inverse DCT in eighths of a grey level, up to 2047: finer than 8-bit pixels can show.
 COEFFICIENT_SCALE = 8.0
 
@@ -234,11 +235,15 @@ def _load_block(block: PartialBlock, arrays: Arrays) -> None:
     spatial = weight("spatial", arrays["spatial_multiplier"] / scale[:part], arrays["part_scale"])
     block.spatial.weight.copy_(spatial.reshape(block.spatial.weight.shape))
     expand = weight("expand", arrays["expand_multiplier"] * unit, scale)
-    block.expand.weight.copy_(expand.reshape(block.expand.weight.shape))
+    # Units that calibration hardly saw active have codes for next to nothing, so weights of any size: what they
+    # would add when they are active is not known, and is left at what the codes say.
+    size = expand.square().mean((1, 2)).sqrt()
+    excess = torch.where(size > LARGEST_ROW * size.median(), size / size.median(), 1.0)
+    block.expand.weight.copy_((expand / excess[:, None, None]).reshape(block.expand.weight.shape))
     project = weight("project", arrays["project_multiplier"], 1 / unit)
     block.project.weight.copy_(project.reshape(block.project.weight.shape))
     block.project.bias.copy_(torch.from_numpy(arrays["project_bias"]))
-    block.bias.table.copy_(torch.from_numpy(arrays["bias"] * unit))
+    block.bias.table.copy_(torch.from_numpy(arrays["bias"] * unit) / excess)
 
 
 def _channels_outermost(tensor: Tensor, axis: int, side: int) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULE_OF = {"ChannelNorm": "hific", "Decoder": "decoder"}
+_MODULE_OF = {"ChannelNorm": "hific", "Decoder": "decoder", "create_as": "codec"}
 
 __all__ = sorted(_MODULE_OF)
 

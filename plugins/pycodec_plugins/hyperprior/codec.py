@@ -128,12 +128,17 @@ def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:
         InvalidInput: there is no such decoder.
         WeightsMismatch: it was trained for other weights.
     """
+    return create_as(NAME, weights_file, decoder)
+
+
+def create_as(name: str, weights_file: str | Path | None, decoder: str) -> Codec:
+    """`create`, of a codec whose files say another name."""
     tensors, metadata = weights.load(weights_file or WEIGHTS)
     config = metadata["config"]
     if decoder != MSE:
         tensors |= decoders.tensors_of(NAME, decoder, metadata["fingerprint"])
     return Codec(
-        NAME,
+        name,
         *frozen_parts(config, tensors),
         qualities=(1.0, float(qualities(config))),
         default_quality=min(5.0, float(qualities(config))),

@@ -25,8 +25,17 @@ def packed_channels(channels: int, hyper_channels: int) -> int:
 
 
 def fold(y: Array) -> Array:  # [..., C, 4 h, 4 w] -> [..., 16 C, h, w]
-    """Squares of y as planes, ordered by channel, row, column."""
+    """Squares of y as planes, ordered by channel, row, column.
+
+    Raises:
+        InvalidInput: there are no whole squares.
+    """
     *batch, channels, height, width = y.shape
+    if height % RATIO or width % RATIO:
+        raise InvalidInput(
+            f"a latent of {height} x {width} positions, expected multiples of {RATIO}: images (crops, in "
+            "training) whose sides are multiples of the stride of the hyper-latent"
+        )
     squares = y.reshape(*batch, channels, height // RATIO, RATIO, width // RATIO, RATIO)
     return _reordered(squares, (0, 2, 4, 1, 3)).reshape(
         *batch, channels * RATIO**2, height // RATIO, width // RATIO

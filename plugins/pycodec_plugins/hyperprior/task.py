@@ -16,6 +16,7 @@ from pycodec.errors import InvalidInput
 from pycodec.training.rate_target import RateTarget
 from pycodec.training.task import Losses, as_batch, quality_figures
 from pycodec_plugins.cpm import input_ranges, quantize
+from pycodec_plugins.metrics import Distortion
 
 from .codec import build_parts, is_quantized, load_floats, qualities, quantized_transform
 from .hyper import HyperTransform
@@ -37,8 +38,9 @@ class HyperpriorTask(nn.Module):
         config: of the codec's parts.
         lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality, geometric
             in between.
-        rate: bits per pixel to hold, of a codec of one quality; then the weights are those of MS-ILLM, see
-            `RateTarget`, and ``lambdas`` are not looked at.
+        rate: bits per pixel to hold, of a codec of one quality; then weights and distortion are those of
+            MS-ILLM, see `RateTarget` and `Distortion`, and ``lambdas`` are not looked at.
+        perceptual, lpips_weights: of that distortion.
     """
 
     def __init__(
@@ -46,11 +48,17 @@ class HyperpriorTask(nn.Module):
         config: Mapping[str, Any],
         lambdas: tuple[float, float] = (0.0003, 0.05),
         rate: float | None = None,
+        perceptual: str = "auto",
+        lpips_weights: str | None = None,
     ):
         super().__init__()
         if rate is not None and qualities(config) != 1:
             raise InvalidInput(f"rate is {rate}, but the codec has {qualities(config)} qualities, expected 1")
         self.rate_target = None if rate is None else RateTarget(rate)
+        # No submodule: the weights of LPIPS are no part of a checkpoint.
+        self.distortion = None
+        if rate is not None:
+            self.distortion = Distortion("alex", MSE_WEIGHT, perceptual, lpips_weights)
         self.config = dict(config)
         self.parts = build_parts(config)
         for name, module in self.parts.modules().items():
@@ -85,12 +93,13 @@ class HyperpriorTask(nn.Module):
         latent = transform.analysis(images, quality)
         seen, noisy = quantizer.surrogate(latent)
         bpp = entropy_model.bits(noisy, seen, quality).sum((1, 2, 3)) / (height * width)
-        mse = (transform.synthesis(seen, quality) - images).square().mean((1, 2, 3))
-        if self.rate_target is not None:
+        x_hat = transform.synthesis(seen, quality)
+        mse = (x_hat - images).square().mean((1, 2, 3))
+        if self.rate_target is not None and self.distortion is not None:
             with torch.no_grad():
                 symbols = quantizer.differences(latent)[0].round()
                 rounded = entropy_model.bits(symbols, seen, quality).sum((1, 2, 3)) / (height * width)
-            loss = self.rate_target(bpp, rounded) + MSE_WEIGHT * mse.mean() / 255**2
+            loss = self.rate_target(bpp, rounded) + self.distortion(x_hat, images)
         else:
             lam = self.lambda_of(quality)
             loss = ((bpp + lam * mse) * (lam / 0.01) ** -0.5).mean()
@@ -153,7 +162,10 @@ class HyperpriorTask(nn.Module):
         coder = parts.entropy_model.freeze(symbols, parts.quantizer.dequantize)
         for prefix, integers in (("quantized.", arrays), ("means.", means), ("coder.", coder)):
             tensors |= {prefix + name: array for name, array in integers.items()}
-        weights.save(path, tensors, {"config": self.config, **metadata})
+        card = dict(metadata.get("model_card", {}))
+        if self.distortion is not None:
+            card["rho"] = self.distortion.label
+        weights.save(path, tensors, {"config": self.config, **metadata, "model_card": card})
 
 
 def whole_strides(image: np.ndarray, stride: int, side: int) -> np.ndarray:

@@ -10,7 +10,6 @@ import importlib
 from typing import Any
 
 _MODULE_OF = {
-    "Distortion": "distortion",
     "Labeler": "labeler",
     "PatchGAN": "patchgan",
     "UNet": "unet",

@@ -9,12 +9,12 @@ import click
 
 
 @click.command()
-@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("weights")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of images.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of torch.")
-def command(weights: Path, data: Path, as_json: bool, threads: int | None) -> None:
-    """Measure the labeler of a WEIGHTS file on images.
+def command(weights: str, data: Path, as_json: bool, threads: int | None) -> None:
+    """Measure the labeler of a WEIGHTS file, or the one called illm_labeler, on images.
 
     Prints the share of its codes that some image uses, the perplexity of their histogram, and the PSNR of
     what its decoder makes of the labels.
@@ -24,7 +24,7 @@ def command(weights: Path, data: Path, as_json: bool, threads: int | None) -> No
     from pycodec import weights as store
     from pycodec.training.data import find_images, load_images
 
-    from .labeler import load_vqvae
+    from .labeler import load_vqvae, weights_of
     from .labeler_task import measure
 
     if threads:
@@ -34,7 +34,7 @@ def command(weights: Path, data: Path, as_json: bool, threads: int | None) -> No
     found = measure(model, (load_images([file])[0] for file in files))
     codes, stride = model.labeler.codes, model.labeler.stride
     if as_json:
-        fingerprint = store.read_metadata(weights)["fingerprint"]
+        fingerprint = store.read_metadata(weights_of(weights))["fingerprint"]
         facts = {"fingerprint": fingerprint, "codes": codes, "stride": stride, "images": len(files)}
         click.echo(json.dumps({**facts, **found._asdict()}, indent=2))
         return

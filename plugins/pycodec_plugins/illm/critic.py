@@ -24,16 +24,25 @@ class Conditioned(nn.Module):
     Args:
         channels: of the latent.
         context: planes made of it.
+        detail: how much more the image's differences from its local means are shown beside it, as three
+            planes; none at 0. An image mostly varies in what it shows, by which originals and
+            reconstructions do not differ: critics that see its detail apart from that learn in hundreds of
+            batches to tell them.
     """
 
-    def __init__(self, channels: int, context: int):
+    def __init__(self, channels: int, context: int, detail: float = 0.0):
         super().__init__()
-        self.channels, self.planes = channels, 3 + context
+        self.channels, self.detail = channels, detail
+        self.planes = 3 + context + (3 if detail else 0)
         self.convolution = nn.Conv2d(channels, context, 3, padding=1, padding_mode="reflect")
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:  # [N, 3, H, W], [N, C, h, w] -> [N, planes, H, W]
         context = F.leaky_relu(self.convolution(y.detach()), SLOPE)
-        return torch.cat([x / PIXEL_UNIT, F.interpolate(context, size=x.shape[2:]).to(x.dtype)], 1)
+        planes = [x / PIXEL_UNIT, F.interpolate(context, size=x.shape[2:]).to(x.dtype)]
+        if self.detail:
+            means = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+            planes.append((x - means) * (self.detail / PIXEL_UNIT))
+        return torch.cat(planes, 1)
 
     def check(self, x: Tensor, x_hat: Tensor, y: Tensor, stride: int) -> None:
         """Refuse what the critic cannot take.

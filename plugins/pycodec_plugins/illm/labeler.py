@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from pycodec.errors import InvalidInput, WeightsMismatch
 from .codebook import Codebook
 from .vqgan import decoder, encoder
 
+NAME = "illm_labeler"  # of the labeler that comes with the plugin
+FOLDER = Path(__file__).parent / "weights"
 PIXEL_UNIT = 128.0  # grey levels that the networks see as 1
 
 
@@ -110,14 +113,22 @@ class VQVAE(nn.Module):
         return self.decode(self.labeler.codebook.lookup(labels)).clamp(-128, 127).round(), labels
 
 
+def weights_of(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The path of the labeler that comes with the plugin, given its name; any other is a path already."""
+    return FOLDER / f"{NAME}.safetensors" if name == NAME else name
+
+
 def load_vqvae(path: str | os.PathLike[str]) -> VQVAE:
     """A trained labeler with its decoder, from the weights that ``pycodec train illm_labeler`` writes.
+
+    Args:
+        path: of the weights; or "illm_labeler", those that come with the plugin.
 
     Raises:
         MissingWeights: no such file.
         WeightsMismatch: it holds no weights, or those of something else.
     """
-    tensors, metadata = weights.load(path)
+    tensors, metadata = weights.load(weights_of(path))
     config = metadata["config"].get("labeler")
     if config is None:
         raise WeightsMismatch(

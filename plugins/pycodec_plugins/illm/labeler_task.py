@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from pycodec import weights
 from pycodec.errors import InvalidInput
 from pycodec.training.task import Losses, as_batch, psnr, quality_figures
+from pycodec_plugins.metrics import Distortion
 
-from .distortion import Distortion
 from .labeler import VQVAE
 
 STAGE = "vqvae"

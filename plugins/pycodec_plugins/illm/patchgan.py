@@ -30,6 +30,7 @@ class PatchGAN(nn.Module):
         context: int = 12,
         disjoint: bool = False,
         saturating: bool = False,
+        detail: float = 0.0,
     ):
         super().__init__()
         self._config = {
@@ -38,9 +39,10 @@ class PatchGAN(nn.Module):
             "context": context,
             "disjoint": disjoint,
             "saturating": saturating,
+            "detail": detail,
         }
         self.channels, self.disjoint, self.saturating = channels, disjoint, saturating
-        self.conditioned = Conditioned(channels, context)
+        self.conditioned = Conditioned(channels, context, detail)
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise([self.conditioned.planes, *widths]):
             layer = nn.Conv2d(inputs, outputs, 4, 2, padding=1, padding_mode="reflect")

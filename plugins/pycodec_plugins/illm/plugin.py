@@ -31,5 +31,13 @@ def pycodec_register_discriminators(register):
     )
 
 
+def pycodec_register_codecs(register):
+    register(
+        "hyperprior-illm",
+        f"{HERE}.codec:create",
+        summary="the files of hyperprior, decoded to look real (MS-ILLM, Muckley et al. 2023)",
+    )
+
+
 def pycodec_register_commands(cli):
     cli.lazy_command("labeler", f"{HERE}.command:command", "Code use and reconstruction of a labeler.")

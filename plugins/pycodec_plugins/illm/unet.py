@@ -30,9 +30,10 @@ class UNet(nn.Module):
     carries nothing from its way down to its way up.
 
     Args:
-        labeler: a weights file of ``pycodec train illm_labeler``; keyword arguments of an untrained
-            `Labeler`, whose weights are loaded with those of the rest; or None for a critic without labels,
-            which says of each position whether it looks real (eq. 4).
+        labeler: a weights file of ``pycodec train illm_labeler``; "illm_labeler", the one that comes with
+            this plugin; keyword arguments of an untrained `Labeler`, whose weights are loaded with those of
+            the rest; or None for a critic without labels, which says of each position whether it looks real
+            (eq. 4).
         channels: of the latent.
         widths: channels of the blocks on the way down, each of half the resolution of the one before.
         features: channels of the last block.
@@ -58,6 +59,7 @@ class UNet(nn.Module):
         stride: int = 8,
         disjoint: bool = False,
         saturating: bool = False,
+        detail: float = 0.0,
     ):
         super().__init__()
         self._config = {
@@ -70,6 +72,7 @@ class UNet(nn.Module):
             "stride": stride,
             "disjoint": disjoint,
             "saturating": saturating,
+            "detail": detail,
         }
         if norm not in NORMS:
             raise InvalidInput(
@@ -86,7 +89,7 @@ class UNet(nn.Module):
                 "is a power of 2, and more halvings than it has"
             )
         self.channels, self.disjoint, self.saturating = channels, disjoint, saturating
-        self.conditioned = Conditioned(channels, context)
+        self.conditioned = Conditioned(channels, context, detail)
         down = [self.conditioned.planes, *widths]
         up = [widths[-1], *(widths[-2 - i] for i in range(int(ups) - 1)), features]
         blocks = [

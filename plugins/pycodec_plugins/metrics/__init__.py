@@ -1,6 +1,6 @@
 """Quality metrics: PSNR, MS-SSIM, LPIPS, DISTS, and of whole sets FID, KID and sliced Wasserstein distance.
 
-`LPIPS` and `DISTS` are torch modules as well, for use as losses. Names are imported when first used: the
+`LPIPS` and `DISTS` are torch modules as well, for use as losses; `Distortion` is one made of them. Names are imported when first used: the
 plugin's module, which is imported for every listing, stays light.
 """
 
@@ -10,10 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .distortion import Distortion
     from .dists import DISTS
     from .lpips import LPIPS
 
-__all__ = ["DISTS", "LPIPS"]
+__all__ = ["DISTS", "LPIPS", "Distortion"]
 
 
 def __getattr__(name: str) -> Any:
