@@ -53,6 +53,7 @@ class Codec:
         qualities: lowest and highest quality, up to 15.9.
         default_quality: of `compress`.
         fingerprint: sha256 over configuration and weights, see `pycodec.weights.fingerprint`.
+        version: of what turns files into pictures, where the fingerprint does not say it; see `version`.
     """
 
     def __init__(
@@ -65,13 +66,21 @@ class Codec:
         qualities: tuple[float, float] = (1.0, 8.0),
         default_quality: float = 5.0,
         fingerprint: bytes,
+        version: str | None = None,
     ):
         self.name = name
         self.transform, self.quantizer, self.entropy_model = transform, quantizer, entropy_model
         self.qualities, self.default_quality = qualities, default_quality
         self.fingerprint = fingerprint
+        self._version = version or fingerprint.hex()
         for part in self._modules():
             part.eval()
+
+    def version(self) -> str:
+        """Differs where pictures may: codecs of one fingerprint, which read each other's files, may have
+        different decoders. Evaluations keep what they measured while it stays the same.
+        """
+        return self._version
 
     def compress(
         self, image: ImageLike, quality: float | None = None, bpp: float | None = None, device: str = "cpu"

@@ -283,7 +283,9 @@ class DeclaredCodec(Protocol):
     """Of its files, "image/jpeg", if web browsers show them."""
 
     def version(self) -> str:
-        """Of the library or program that codes, "3.1.2"; without it, the fingerprint stands for it."""
+        """Of the library or program that codes, "3.1.2", or of what decodes; without it, the fingerprint
+        stands for it.
+        """
         ...
 
 

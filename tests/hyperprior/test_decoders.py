@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,36 @@ def test_a_decoder_cannot_bring_probabilities(base: Path, tmp_path: Path) -> Non
     weights.save(tmp_path / "x.safetensors", foreign, {"config": {}, "base": metadata["fingerprint"]})
     with pytest.raises(WeightsMismatch, match=r"coder\.tables\.freqs"):
         pycodec.load(weights_file=base, decoder=str(tmp_path / "x.safetensors"))
+
+
+def test_what_was_measured_belongs_to_the_decoder(
+    base: Path, brighter: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    """Of another decoder under the same path, whose files are the same, nothing is known."""
+    (tmp_path / "images").mkdir()
+    Image.fromarray(photo(64, 64)).save(tmp_path / "images" / "x.png")
+    decoder = tmp_path / "decoder.safetensors"
+    spec = f"hyperprior+weights_file={base}+decoder={decoder}"
+    options = ["--metrics", "psnr", "--settings", f"{spec}=5", "--no-report", "--out", str(tmp_path / "out")]
+
+    def measured() -> tuple[float, str]:
+        assert cli.main(["eval", str(tmp_path / "images"), "--codecs", spec, *options]) == 0
+        (row,) = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+        out, err = capfd.readouterr()
+        return row["metrics"]["psnr"], out + err
+
+    tensors, metadata = weights.load(base)
+    decoders.save(decoder, tensors, metadata["fingerprint"], {})
+    usual, said = measured()
+    assert "1 rows measured, 0 kept" in said
+    assert measured()[0] == usual
+    shutil.copy(brighter, decoder)
+    worse, said = measured()
+    assert "1 rows measured, 0 kept" in said and "another version of the codec" in said
+    assert worse < usual - 0.1
+    codecs = [pycodec.load(weights_file=base, **chosen) for chosen in ({}, {"decoder": str(brighter)})]
+    assert codecs[0].fingerprint == codecs[1].fingerprint
+    assert codecs[0].version() == codecs[0].fingerprint.hex() != codecs[1].version()
 
 
 def test_other_codecs_say_that_they_have_one() -> None:

@@ -143,6 +143,7 @@ def create_as(name: str, weights_file: str | Path | None, decoder: str) -> Codec
         qualities=(1.0, float(qualities(config))),
         default_quality=min(5.0, float(qualities(config))),
         fingerprint=bytes.fromhex(metadata["fingerprint"]),
+        version=weights.fingerprint(config, tensors).hex() if decoder != MSE else None,
     )
 
 
