@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,7 @@ from pycodec.errors import InvalidInput, near_names
 
 from .schedule import SCHEDULES
 from .settings import apply_settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .tables import build, find, parse, read_text
 
 
 @dataclass(frozen=True)
@@ -108,43 +103,6 @@ class Recipe:
         raise IndexError("step is past the end of the recipe")
 
 
-_FORMS: dict[str, tuple[str, Any]] = {
-    "int": ("a whole number", lambda value: type(value) is int),
-    "float": ("a number", lambda value: type(value) in (int, float)),
-    "float | None": ("a number", lambda value: type(value) in (int, float)),
-    "str": ("a text", lambda value: isinstance(value, str)),
-    "tuple[float, float]": (
-        "two numbers",
-        lambda value: (
-            isinstance(value, (list, tuple)) and [type(v) in (int, float) for v in value] == [True] * 2
-        ),
-    ),
-    "Mapping[str, float]": (
-        "a table of numbers",
-        lambda value: isinstance(value, Mapping) and all(type(v) in (int, float) for v in value.values()),
-    ),
-    "Mapping[str, Any]": ("a table", lambda value: isinstance(value, Mapping)),
-}
-"""What a value of a field's type is, in words, and whether a value from TOML is one."""
-
-
-def _build(cls: type, table: Mapping[str, Any], where: str) -> Any:
-    known = {f.name: f for f in fields(cls)}
-    if unknown := sorted(set(table) - known.keys()):
-        raise InvalidInput(
-            f"{where}: unknown key {unknown[0]!r}; expected one of {', '.join(sorted(known))}"
-            f"{near_names(unknown[0], known)}"
-        )
-    for key, value in table.items():
-        form, fits = _FORMS.get(str(known[key].type), ("", None))
-        if fits and not fits(value):
-            raise InvalidInput(f"{where}: {key} is {value!r}; expected {form}")
-    try:
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
-    except TypeError as error:
-        raise InvalidInput(f"{where}: {error}; see an existing recipe for the form") from None
-
-
 def _one_of(value: str, known: Sequence[str], what: str, where: str) -> None:
     if value not in known:
         raise InvalidInput(
@@ -160,7 +118,7 @@ def _stage(table: Mapping[str, Any], where: str) -> Stage:
             '{ model = { name = "adamw", weight_decay = 5e-5 } }'
         )
     optimizer = {name: _optimizer(own, f"{where}, optimizer {name!r}") for name, own in given.items()}
-    stage: Stage = _build(Stage, {**table, "optimizer": optimizer}, where)
+    stage: Stage = build(Stage, {**table, "optimizer": optimizer}, where)
     if stage.steps < 1 or stage.batch < 1 or stage.crop < 8:
         raise InvalidInput(
             f"{where}: steps {stage.steps}, batch {stage.batch}, crop {stage.crop}; "
@@ -178,7 +136,7 @@ def _stage(table: Mapping[str, Any], where: str) -> Stage:
 
 
 def _optimizer(table: Mapping[str, Any], where: str) -> Optimizer:
-    optimizer: Optimizer = _build(Optimizer, table, where)
+    optimizer: Optimizer = build(Optimizer, table, where)
     _one_of(optimizer.name, ("adam", "adamw"), "name", where)
     if not all(0 <= beta < 1 for beta in optimizer.betas):
         raise InvalidInput(
@@ -208,25 +166,20 @@ def parse_recipe(table: Mapping[str, Any], where: str = "recipe", settings: Iter
     if not stages:
         raise InvalidInput(f"{where}: no [[stage]]; a recipe needs at least one")
     built = tuple(_stage(stage, f"{where}, stage {i + 1}") for i, stage in enumerate(stages))
-    recipe: Recipe = _build(Recipe, {**given, "stages": built}, where)
+    recipe: Recipe = build(Recipe, {**given, "stages": built}, where)
     return recipe
 
 
 def read_recipe(text: str, where: str = "recipe", settings: Iterable[str] = ()) -> Recipe:
     """A recipe from the text of its file; arguments and errors as of `parse_recipe`."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"{where}: not valid TOML: {error}") from None
-    return parse_recipe(table, where, settings)
+    return parse_recipe(parse(text, where), where, settings)
 
 
 def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
     """Read a recipe file; settings and errors as of `parse_recipe`."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise InvalidInput(
-            f"{path}: no such recipe; give a .toml file or the name of one that a plugin brings"
-        ) from None
-    return read_recipe(text, str(path), settings)
+    return read_recipe(read_text(path, "recipe"), str(path), settings)
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe file by path, or by name: ``recipes/NAME.toml`` beside the module of a plugin."""
+    return find(name, "recipe")

@@ -15,7 +15,7 @@ from pycodec import loading, runtime, weights
 from pycodec.cli import cli
 from pycodec.errors import InvalidInput, MissingWeights, PluginError, UnknownComponent, WeightsMismatch
 from pycodec.training.export import export
-from pycodec.training.recipe import load_recipe, read_recipe
+from pycodec.training.recipe import find_recipe, load_recipe, read_recipe
 from pycodec.training.task import make_task
 
 CONTEXT = "config = { planes = 48, width = 8 }"
@@ -236,8 +236,6 @@ def test_stages_and_crops_that_do_not_fit(train):
 
 
 def test_the_recipe_that_ships_fits():
-    from pycodec.cli.train import find_recipe
-
     component, task = make_task(load_recipe(find_recipe("composed")))
     assert component.name == "composed"
     assert task.config["transform"]["name"] == "residual_dct"

@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from pycodec.cli.train import find_recipe
 from pycodec.errors import InvalidInput, TrainingDiverged, WeightsMismatch
 from pycodec.training.checkpoint import load_checkpoint
 from pycodec.training.data import RandomCrops, batches, center_crop, find_images
 from pycodec.training.loop import CHECKPOINT, Run, RunOptions
-from pycodec.training.recipe import Stage, load_recipe, parse_recipe
+from pycodec.training.recipe import Stage, find_recipe, load_recipe, parse_recipe
 from pycodec.training.schedule import learning_rate_factor
 from pycodec.training.task import Losses
 
