@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "batch": ["codec"],
     "pillow": ["codec"],
     "testing": ["codec"],  # public names only, see PRIVATE
-    "cli": ["training", "evaluation", "batch", "pillow", "doctor", "new_plugin", "testing"],
+    "sweep": ["training", "evaluation"],
+    "cli": ["sweep", "batch", "pillow", "doctor", "new_plugin", "testing"],
     "__main__": ["cli"],
 }
 

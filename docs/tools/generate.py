@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 import os.path
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pycodec import types
 from pycodec.cli import LazyCommand, cli
 from pycodec.registry import resolve
 from pycodec.runtime import BUILT_IN, components
+from pycodec.sweep.spec import Measure, Reference, Series, Sweep
 from pycodec.testing import checks
 from pycodec.training.recipe import Optimizer, Recipe, Stage
 from pycodec.types import KINDS
@@ -73,7 +74,14 @@ def recipe() -> str:
     return "\n\n".join(f"## {title}\n\n{keys(form)}" for form, title in titles)
 
 
-def keys(form: type) -> str:
+def sweep() -> str:
+    """The keys of a sweep, and of the tables in it."""
+    tables = ((Series, "`[[series]]`"), (Measure, "`[measure]`"), (Reference, "`[[reference]]`"))
+    parts = [f"## Keys of {title}\n\n{keys(form)}" for form, title in tables]
+    return "\n\n".join([f"## Keys\n\n{keys(Sweep, ('name', 'text'))}", *parts])
+
+
+def keys(form: type, without: Sequence[str] = ()) -> str:
     """Fields of a dataclass as a table; their meaning is in its docstring."""
     meaning = {
         item.name: item.description
@@ -86,6 +94,7 @@ def keys(form: type) -> str:
         [
             ("stage" if f.name == "stages" else f.name, f"`{f.type}`", default_of(f), meaning[f.name])
             for f in dataclasses.fields(form)
+            if f.name not in without
         ],
     )
 
@@ -187,6 +196,7 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 GENERATORS: dict[str, Callable[..., str]] = {
     "commands": commands,
     "recipe": recipe,
+    "sweep": sweep,
     "built_in": built_in,
     "optional": optional,
     "kit": kit,

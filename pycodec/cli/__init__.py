@@ -28,6 +28,8 @@ COMMANDS = {
     "compare": ("pycodec.cli.compare:command", "Show versions of a picture over one another, on a page."),
     "view": ("pycodec.cli.view:command", "Show what is in a .pci file, on a page."),
     "train": ("pycodec.cli.train:command", "Train a codec from a recipe."),
+    "sweep": ("pycodec.cli.sweep:command", "Train and measure many runs of a recipe side by side."),
+    "plane": ("pycodec.cli.sweep:plane_command", "Draw what the runs of a sweep trade for what."),
     "export": ("pycodec.cli.export:command", "Write the weights of a training run as it stands."),
     "weights": ("pycodec.cli.weights:group", "Add, list and remove weights that files are decoded with."),
     "codecs": ("pycodec.cli.plugins:codecs_command", "List the codecs that are installed."),

@@ -102,7 +102,7 @@ def command(
         f"wrote {', '.join(str(out / name) for name in written)}"
     )
     if outcome.failures:
-        _print_failures(outcome.failures)
+        print_failures(outcome.failures)
         ctx.exit(1)
 
 
@@ -251,7 +251,8 @@ def _title(entry: dict[str, Any]) -> str:
     return f"{entry['label']}, {entry['unit']}" if entry["unit"] else str(entry["label"])
 
 
-def _print_failures(failures: list[Failure]) -> None:
+def print_failures(failures: list[Failure]) -> None:
+    """What could not be measured, on standard error."""
     click.echo(f"{len(failures)} could not be measured:", err=True)
     for failure in failures[:_NAMED]:
         click.echo(f"  {failure.what}, {failure.image}: {failure.sentence}", err=True)

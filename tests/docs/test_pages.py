@@ -17,6 +17,7 @@ from pages import DOCS, PAGES, ROOT, TUTORIAL, blocks, code_spans, identifier
 
 from pycodec.cli import LazyCommand, cli
 from pycodec.registry import resolve
+from pycodec.sweep.spec import read_sweep
 from pycodec.training.recipe import parse_recipe
 
 if sys.version_info >= (3, 11):
@@ -68,6 +69,8 @@ def test_toml_is_read(page: Path) -> None:
         table = tomllib.loads(block.code)
         if "stage" in table:
             parse_recipe(table)
+        if "series" in table:
+            read_sweep(block.code, "page", identifier(page))
 
 
 def shown_commands(page: Path) -> Iterator[list[str]]:
