@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pycodec.errors import InvalidInput
 from pycodec_plugins.illm import PatchGAN, UNet
+from pycodec_plugins.illm.critic import Conditioned
 
 LABELER = {"widths": [4, 6], "blocks": 1, "stem": 4, "codes": 7, "dimensions": 3}
 NARROW: dict[str, Any] = {"channels": 5, "widths": [4, 6, 6, 8], "features": 4, "context": 2}
@@ -243,3 +244,16 @@ def test_batches_that_do_not_fit_are_refused(name: str) -> None:
 def test_images_of_one_coarse_position_have_no_instance_statistics() -> None:
     with pytest.raises(InvalidInput, match="at least 32"):
         UNet(None, **NARROW, norm="instance").critic_loss(*batch(side=16))
+
+
+def test_detail_is_what_an_image_has_beyond_its_local_means() -> None:
+    torch.manual_seed(0)
+    plain, detailed = Conditioned(5, 2), Conditioned(5, 2, detail=4.0)
+    detailed.load_state_dict(plain.state_dict())
+    x, _, y = batch(side=32)
+    planes = detailed(x, y)
+    assert plain.planes == 5 and detailed.planes == 8 and planes.shape == (2, 8, 32, 32)
+    assert torch.equal(planes[:, :5], plain(x, y))
+    around = x[:, :, 9:12, 19:22].mean((2, 3))
+    assert torch.allclose(planes[:, 5:, 10, 20], (x[:, :, 10, 20] - around) * 4 / 128, atol=1e-5)
+    assert detailed(torch.full_like(x, 77.0), y)[:, 5:].abs().max() < 1e-4  # up to the very edges

@@ -21,6 +21,7 @@ class PatchGAN(nn.Module):
         context: planes that are made of the latent.
         disjoint: see `critic.halves`.
         saturating: the generator minimises eq. 5 as it is printed, instead of -log D.
+        detail: see `critic.Conditioned`.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ PYCODEC_TEST_CONFIGS = {
         {**_NARROW, "labeler": _LABELER, "norm": "spectral"},
         {**_NARROW, "labeler": None, "norm": "instance", "widths": [4, 6], "stride": 2, "saturating": True},
     ],
-    "discriminator:patchgan": [{"channels": 3, "context": 2, "widths": [4, 6]}],
+    "discriminator:patchgan": [{"channels": 3, "context": 2, "widths": [4, 6], "detail": 4.0}],
 }
 
 

@@ -42,6 +42,7 @@ class UNet(nn.Module):
         stride: pixels per position of the output where no labeler says it.
         disjoint: see `critic.halves`.
         saturating: without labels, the generator minimises eq. 5 as it is printed, instead of -log D.
+        detail: see `critic.Conditioned`.
 
     Raises:
         InvalidInput: options that do not go together.
