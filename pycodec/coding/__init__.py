@@ -8,7 +8,15 @@ The coder is native rANS; :mod:`pycodec.coding.reference` is the same in plain P
     [0, -3, 1]
 """
 
-from pycodec.coding.coder import Decoder, code_length_bits, decode, decode_pmfs, encode, encode_pmfs
+from pycodec.coding.coder import (
+    Decoder,
+    code_length_bits,
+    code_lengths,
+    decode,
+    decode_pmfs,
+    encode,
+    encode_pmfs,
+)
 from pycodec.coding.tables import Tables
 
-__all__ = ["Decoder", "Tables", "code_length_bits", "decode", "decode_pmfs", "encode", "encode_pmfs"]
+__all__ = ["Decoder", "Tables", "code_length_bits", "code_lengths", "decode", "decode_pmfs", "encode", "encode_pmfs"]

@@ -78,8 +78,10 @@ def decode(
     return result
 
 
-def code_length_bits(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None) -> float:
-    """Ideal code length, in bits: what the stream of :func:`encode` approaches.
+def code_lengths(
+    symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Ideal code length of each symbol in bits; the stream of :func:`encode` approaches their sum.
 
     A symbol costs ``-log2`` of the share of its class, and what the stream holds of it as it is: the bits of
     a shift, the bytes of an escape.
@@ -87,10 +89,14 @@ def code_length_bits(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | No
     Args:
         symbols, tables, indexes: as for :func:`encode`.
 
+    Returns:
+        An array of the shape of ``symbols``.
+
     Raises:
         InvalidInput: arrays of different sizes, an index without a table, or a symbol without a class.
     """
-    values = _integers(symbols, "symbols").ravel().astype(np.int64)
+    given = _integers(symbols, "symbols")
+    values = given.ravel().astype(np.int64)
     which = np.zeros(values.shape, np.int64) if indexes is None else _integers(indexes, "indexes").ravel()
     if which.shape != values.shape:
         raise InvalidInput(f"{values.size} symbols and {which.size} indexes; expected one for each symbol")
@@ -109,9 +115,15 @@ def code_length_bits(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | No
         raise InvalidInput(f"symbols[{lost[0]}] is {values[lost[0]]}, for which its table has no class")
     starts = np.cumsum(tables.sizes, dtype=np.int64) - tables.sizes
     freqs = tables.freqs[starts[which] + np.where(escaped, plain, classes)].astype(np.float64)
+    lengths = tables.precision - np.log2(freqs) + shifts
     # An escape number is a varint: a byte, and one more for every 7 bits beyond the first.
-    escape_bytes = escaped.sum() + sum((numbers[escaped] >> bits > 0).sum() for bits in (7, 14, 21, 28))
-    return float((tables.precision - np.log2(freqs) + shifts).sum() + 8 * escape_bytes)
+    lengths[escaped] += 8.0 * (1 + sum((numbers[escaped] >> bits > 0).astype(int) for bits in (7, 14, 21, 28)))
+    return lengths.reshape(given.shape)
+
+
+def code_length_bits(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None) -> float:
+    """The sum of `code_lengths`: the ideal length of a stream, in bits."""
+    return float(code_lengths(symbols, tables, indexes).sum())
 
 
 def encode_pmfs(symbols: ArrayLike, pmfs: NDArray[Any], *, threads: int = 1) -> bytes:

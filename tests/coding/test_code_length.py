@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from streams import case
 
-from pycodec.coding import Tables, code_length_bits
+from pycodec.coding import Tables, code_length_bits, code_lengths
 from pycodec.coding.reference import Table, varint
 from pycodec.errors import InvalidInput
 
 
-def plain_bits(symbols: np.ndarray, tables: Tables, indexes: np.ndarray) -> float:
-    """Symbol by symbol, by the classes that the plain Python coder finds."""
+def plain_bits(symbols: np.ndarray, tables: Tables, indexes: np.ndarray) -> list[float]:
+    """Of each symbol, by the classes that the plain Python coder finds."""
     rows = np.split(tables.freqs, np.cumsum(tables.sizes)[:-1])
     plain = [
         Table(row.tolist(), int(offset), int(shift), bool(escape), tables.zigzag)
@@ -22,21 +22,22 @@ def plain_bits(symbols: np.ndarray, tables: Tables, indexes: np.ndarray) -> floa
             rows, tables.offsets, tables.shifts, tables.escapes, strict=True
         )
     ]
-    bits = 0.0
+    found = []
     for symbol, index in zip(symbols.tolist(), indexes.tolist(), strict=True):
         coded = plain[index].code(symbol)
-        bits += tables.precision - math.log2(coded.freq) + plain[index].shift
-        bits += 0 if coded.escape is None else 8 * len(varint(coded.escape))
-    return bits
+        bits = tables.precision - math.log2(coded.freq) + plain[index].shift
+        found.append(bits + (0 if coded.escape is None else 8 * len(varint(coded.escape))))
+    return found
 
 
 @pytest.mark.parametrize("kind", ["iid", "gaussian", "escapes", "wide"])
-def test_it_is_the_sum_over_the_classes(kind: str) -> None:
+def test_each_symbol_costs_its_class(kind: str) -> None:
     c = case(kind, 3000)
     indexes = np.zeros(3000, np.int64) if c.indexes is None else c.indexes
-    assert code_length_bits(c.symbols, c.tables, c.indexes) == pytest.approx(
-        plain_bits(c.symbols, c.tables, indexes), rel=1e-12
-    )
+    expected = plain_bits(c.symbols, c.tables, indexes)
+    found = code_lengths(c.symbols.reshape(30, 100), c.tables, c.indexes)
+    np.testing.assert_allclose(found, np.reshape(expected, (30, 100)), rtol=1e-12)
+    assert code_length_bits(c.symbols, c.tables, c.indexes) == pytest.approx(sum(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["iid", "gaussian", "escapes", "wide"])

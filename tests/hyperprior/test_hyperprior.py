@@ -69,6 +69,17 @@ def test_files_are_nearly_as_short_as_their_code_length(codec: pycodec.Codec) ->
     assert ideal <= 8 * len(codec.entropy_model.encode(symbols, step)) <= 1.005 * ideal + 300
 
 
+def test_bits_are_told_where_they_are(codec: pycodec.Codec) -> None:
+    model, step = codec.entropy_model, codec.quality_step()
+    symbols = codec.symbols(photo(128, 192))
+    before = model.code_lengths(symbols, step)
+    surprising = symbols.copy()
+    surprising[5, 1, 2] += 3000  # of y: nothing depends on it
+    changed = model.code_lengths(surprising, step) != before
+    assert changed[5, 1, 2] and changed.sum() == 1
+    assert before.sum() == model.code_length_bits(symbols, step)
+
+
 def test_each_symbol_has_the_scale_nearest_to_the_networks(codec: pycodec.Codec) -> None:
     model = codec.entropy_model
     z = split(codec.symbols(photo(128, 192)), 4)[1]

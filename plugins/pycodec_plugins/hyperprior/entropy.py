@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pycodec.coding import Decoder, Tables, code_length_bits, encode
+from pycodec.coding import Decoder, Tables, code_lengths, encode
 from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
 
 from .factorized import FactorizedPrior
@@ -102,9 +102,13 @@ class ScaleHyperprior(nn.Module):
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
         """Ideal code length under the integer tables, in bits."""
+        return float(self.code_lengths(symbols, quality_step).sum())
+
+    def code_lengths(self, symbols: np.ndarray, quality_step: int) -> np.ndarray:
+        """Ideal code length of each packed symbol under the integer tables, in bits."""
         y, z = self._split(symbols)
-        bits_z = code_length_bits(z, self._tables(), self._hyper_indexes(z.shape, quality_step))
-        return bits_z + code_length_bits(y, self._tables(), self._indexes(z))
+        bits_z = code_lengths(z, self._tables(), self._hyper_indexes(z.shape, quality_step))
+        return np.concatenate([fold(code_lengths(y, self._tables(), self._indexes(z))), bits_z])
 
     def float_code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
         """Code length under the float networks, in bits: what integers are measured against."""

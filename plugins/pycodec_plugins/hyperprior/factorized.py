@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pycodec.coding import Tables, code_length_bits, decode, encode
+from pycodec.coding import Tables, code_lengths, decode, encode
 from pycodec.coding.tables import DEFAULT_PRECISION, apportion
 from pycodec.errors import InvalidInput, MissingWeights
 from pycodec_plugins.cpm import QualityTable
@@ -70,7 +70,11 @@ class FactorizedPrior(nn.Module):
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
         """Ideal code length under the integer tables, in bits."""
-        return code_length_bits(symbols, self._tables(), self.indexes(symbols.shape, quality_step))
+        return float(self.code_lengths(symbols, quality_step).sum())
+
+    def code_lengths(self, symbols: np.ndarray, quality_step: int) -> np.ndarray:
+        """Ideal code length of each symbol under the integer tables, in bits."""
+        return code_lengths(symbols, self._tables(), self.indexes(symbols.shape, quality_step))
 
     @torch.no_grad()
     def freeze(
