@@ -33,12 +33,23 @@ def save_checkpoint(
             for key, value in state.items():
                 tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
     temporary = path.with_name(path.name + ".partial")
-    save_file(
-        {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()},
-        temporary,
-        {"progress": json.dumps(dict(progress))},
-    )
+    save_file(_apart(tensors), temporary, {"progress": json.dumps(dict(progress))})
     os.replace(temporary, path)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As a file needs them: in C order, and none in the memory of another. Only those that are not are copied:
+    all of them are several times the size of the model.
+    """
+    found: dict[str, Tensor] = {}
+    memory: set[int] = set()
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        if value.untyped_storage().data_ptr() in memory:
+            value = value.clone()
+        memory.add(value.untyped_storage().data_ptr())
+        found[name] = value
+    return found
 
 
 def load_progress(path: Path, expected: Set[str] = frozenset()) -> dict[str, Any]:
@@ -55,15 +66,18 @@ def load_progress(path: Path, expected: Set[str] = frozenset()) -> dict[str, Any
         ) from None
 
 
-def load_checkpoint(path: Path, expected: Set[str] = frozenset()) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and progress of a checkpoint.
+def load_checkpoint(
+    path: Path, expected: Set[str] = frozenset(), prefix: str = ""
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors, those whose names begin with ``prefix``, and progress of a checkpoint.
 
     Raises:
         WeightsMismatch: the file is no checkpoint, or its progress lacks one of the ``expected`` entries.
     """
     progress = load_progress(path, expected)
     with safe_open(path, "pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, progress  # noqa: SIM118
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a mapping)
+        return {name: file.get_tensor(name) for name in names}, progress
 
 
 def recorded_settings(path: Path) -> list[str]:

@@ -60,9 +60,8 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
     """
     if not (folder / CHECKPOINT).is_file():
         raise InvalidInput(f"{folder} holds no {CHECKPOINT}; expected the folder of a run of pycodec train")
-    tensors, progress = load_checkpoint(
-        folder / CHECKPOINT, {"step", "seconds", "cpu_seconds", "history", "record"}
-    )
+    expected = {"step", "seconds", "cpu_seconds", "history", "record"}
+    tensors, progress = load_checkpoint(folder / CHECKPOINT, expected, prefix="average.")
     record = _record(progress["record"], folder)
     component, task = make_task(read_recipe(record.recipe, f"the recipe of {folder}", record.settings))
     try:
@@ -72,6 +71,7 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
             f"the checkpoint in {folder} does not fit {component.kind} {component.name!r} as it is "
             f"installed: {error}"
         ) from error
+    del tensors
     task.eval()
     this = {
         "recipe": record.recipe,

@@ -63,17 +63,25 @@ class WeightAverage:
 
 
 class _Applied:
+    """Exchanges weights and averages one by one, so that no third set of them is ever held."""
+
     def __init__(self, average: WeightAverage, module: nn.Module):
         self.average, self.module = average, module
 
     def __enter__(self) -> None:
-        self.kept = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
-        self.module.load_state_dict(self.average.state)
+        self._exchange()
         self.module.eval()
 
     def __exit__(self, *exc: object) -> None:
-        self.module.load_state_dict(self.kept)
+        self._exchange()
         self.module.train()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for name, value in self.module.state_dict().items():
+            weights = value.clone()
+            value.copy_(self.average.state[name])
+            self.average.state[name].copy_(weights)
 
 
 class Run:

@@ -123,7 +123,11 @@ def train(
         if processes.first or isinstance(error, ProcessLost):
             raise
         return None  # the first process says it
-    return Trained(export(directory), run.step, plan.steps) if processes.first else None
+    if not processes.first:
+        return None
+    step = run.step
+    del run  # an export holds the model again
+    return Trained(export(directory), step, plan.steps)
 
 
 def check(plan: Recipe) -> None:
