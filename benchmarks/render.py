@@ -1,9 +1,9 @@
 """Write the figures of the README, of benchmarks/README.md and of the model cards: tables and plots.
 
-A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, ms-ssim, verify, codec,
-range-coder, context-decode, masked-conv3d, each from its results file; goals, from all that is timed; cuda,
-from the files of GPUs; for a codec that ships weights, card-CODEC (how they were trained) and
-rd-points-CODEC.
+A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, ms-ssim, codec, range-coder,
+context-decode, masked-conv3d, each from its results file; goals, from all that is timed; cuda, from the files
+of GPUs; verify, from those of the codecs that were checked; for a codec that ships weights, card-CODEC (how
+they were trained) and rd-points-CODEC.
 With --check nothing is written; exit status 1 when a table or a plot is not up to date.
 """
 
@@ -21,8 +21,9 @@ from pycodec.errors import InvalidInput
 from pycodec.files import write_bytes
 
 from . import common, figures
-from .tables import CARDS, TABLES, TIMED, cuda_table, goals_table
+from .tables import CARDS, TABLES, TIMED, cuda_table, goals_table, verify_table
 
+FOLDER_TABLES = {"cuda": cuda_table, "verify": verify_table}  # of all results files of a kind
 MARKER = re.compile(r"(<!-- results:([a-z0-9_-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
 
 
@@ -37,10 +38,11 @@ def timed(results: Path) -> list[dict[str, Any]]:
 def table(name: str, results: Path) -> str:
     if name == "goals":
         return goals_table(timed(results))
-    if name == "cuda":
-        return cuda_table(results)
+    if name in FOLDER_TABLES:
+        return FOLDER_TABLES[name](results)
     if name not in TABLES:
-        raise InvalidInput(f"There is no table results:{name}; known are goals, cuda, {', '.join(TABLES)}.")
+        known = ", ".join(["goals", *FOLDER_TABLES, *TABLES])
+        raise InvalidInput(f"There is no table results:{name}; known are {known}.")
     file, make = TABLES[name]
     return make(read(results / file))
 

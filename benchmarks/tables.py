@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pycodec.errors import InvalidInput
 from pycodec.evaluation import curves, rd
 
 from . import common
@@ -104,18 +105,31 @@ def ms_ssim_table(document: dict[str, Any]) -> str:
     return markdown(["MS-SSIM at", *(f"{rate:g} bpp" for rate in RATES)], rows) + note
 
 
-def verify_table(document: dict[str, Any]) -> str:
-    rows = [[name, f"{count} of {document['cases']}"] for name, count in document["passed"].items()]
-    text = (
-        f"{document['codec']}: files are "
-        f"{document['excess_percent']:.2f} % over the ideal code length; "
-        f"SIMD levels {', '.join(document['simd_levels'])}."
-    )
-    if document["integer_loss_percent"] is not None:
-        text += (
-            f" The integer tables cost {document['integer_loss_percent']:+.2f} % against the float network."
+def verify_table(results: Path) -> str:
+    """What was checked of each codec, and how many of its files passed."""
+    documents = [common.read_json(path) for path in sorted(results.glob("verify_*.json"))]
+    if not documents:
+        raise InvalidInput(f"{results} has no verify_*.json; run python -m benchmarks.verify_kodak")
+    checks = max((document["passed"] for document in documents), key=len)
+    rows = [[check, *(_passed(document, check) for document in documents)] for check in checks]
+    for title, key in (
+        ("file over the ideal", "excess_percent"),
+        ("integers against float", "integer_loss_percent"),
+    ):
+        figures = (number(document[key], "+.2f") for document in documents)
+        rows.append([title, *(figure if figure == "-" else f"{figure} %" for figure in figures)])
+    captions = (
+        caption(
+            f"{document['codec']}: SIMD levels {', '.join(document['simd_levels'])}.", document["environment"]
         )
-    return markdown(["check", "passed"], rows) + caption(text, document["environment"])
+        for document in documents
+    )
+    return markdown(["check", *(document["codec"] for document in documents)], rows) + "".join(captions)
+
+
+def _passed(document: dict[str, Any], check: str) -> str:
+    count = document["passed"].get(check)
+    return "-" if count is None else f"{count} of {document['cases']}"
 
 
 def timed_caption(what: str, document: dict[str, Any]) -> str:
@@ -285,7 +299,6 @@ def cuda_table(results: Path) -> str:
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rd": ("rd_kodak.json", rd_table),
     "ms-ssim": ("rd_kodak.json", ms_ssim_table),
-    "verify": ("verify_kodak.json", verify_table),
     "codec": ("codec.json", codec_table),
     "range-coder": ("range_coder.json", range_coder_table),
     "context-decode": ("context_decode.json", context_decode_table),

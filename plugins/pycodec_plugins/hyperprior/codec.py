@@ -92,13 +92,16 @@ def qualities(config: Config) -> int:
 
 
 def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
-    """Parts that code files, from the tensors of a weights file."""
+    """Parts that code files, from the tensors of a weights file; of what they do not need for that, the
+    entropy model has its float networks, which integers are measured against.
+    """
     if is_quantized(config):
         parts = _parts(config, quantized_transform(config, under(tensors, "quantized.")))
     else:
         parts = build_parts(config)
         weights.load_module(parts.transform.transform, tensors, "transform.transform.")
     weights.load_module(parts.transform.hyper_analysis, tensors, "transform.hyper_analysis.")
+    weights.load_module(parts.entropy_model, tensors, "entropy_model.")
     parts.quantizer.load_frozen(under(tensors, "means."))
     parts.entropy_model.load_frozen(under(tensors, "coder."))
     return parts._replace(transform=FrozenTransform(parts.transform)) if is_quantized(config) else parts

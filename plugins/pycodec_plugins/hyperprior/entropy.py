@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pycodec.coding import Decoder, Tables, code_lengths, encode
+from pycodec.coding import Decoder, Tables, code_length_bits, code_lengths, encode
 from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
 
 from .factorized import FactorizedPrior
@@ -20,7 +20,7 @@ from .gaussian import (
     fitted_tables,
     gaussian_bits,
     joined,
-    log_scales,
+    log_thresholds,
     lower_bound,
 )
 from .hyper import HyperSynthesis
@@ -111,10 +111,18 @@ class ScaleHyperprior(nn.Module):
         return np.concatenate([fold(code_lengths(y, self._tables(), self._indexes(z))), bits_z])
 
     def float_code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
-        """Code length under the float networks, in bits: what integers are measured against."""
-        latent = torch.from_numpy(np.ascontiguousarray(symbols, np.float32))[None]
+        """Code length in bits where the float networks decide: the densities of z, and by its scales which of
+        the tables codes each of y. What integers are measured against; tables that are fitted are better than
+        Gaussians, which would hide what the integers cost.
+        """
+        y, z = self._split(symbols)
         with torch.inference_mode():
-            return self.bits(latent, latent, torch.tensor([quality_step / 16])).double().sum().item()
+            z_hat = torch.from_numpy(z.astype(np.float32))[None]
+            quality = torch.tensor([quality_step / 16])
+            bits_z = self.prior.bits(z_hat, z_hat, quality).double().sum().item()
+            log_scale = self._scales(z_hat)[0].log().numpy()
+        indexes = np.searchsorted(log_thresholds(), log_scale, side="right")
+        return bits_z + code_length_bits(y, self._tables(), indexes)
 
     def scale_indexes(self, z: np.ndarray) -> np.ndarray:
         """Index of the scale of each of y, [C, 4 h, 4 w], given integers ``z`` [hyper_channels, h, w]."""
@@ -175,8 +183,8 @@ class ScaleHyperprior(nn.Module):
 
     def _thresholds(self) -> np.ndarray:
         """Between neighbours among the 64 scales, in the units of the integer network."""
-        between = (log_scales()[1:] + log_scales()[:-1]) / 2
-        return np.rint(FRACTION * (between if self.logarithmic else np.exp(between))).astype(np.int32)
+        between = log_thresholds() if self.logarithmic else np.exp(log_thresholds())
+        return np.rint(FRACTION * between).astype(np.int32)
 
     def _scales(self, z_hat: Tensor) -> Tensor:
         raw = self.scale(z_hat)

@@ -53,6 +53,11 @@ def log_scales() -> np.ndarray:
     return np.linspace(math.log(SCALE_MIN), math.log(SCALE_MAX), SCALES)
 
 
+def log_thresholds() -> np.ndarray:
+    """Between neighbours among them, 63 logarithms: each scale counts as the one it is nearest to."""
+    return (log_scales()[1:] + log_scales()[:-1]) / 2
+
+
 def fitted_tables(volumes: Iterable[tuple[np.ndarray, np.ndarray]]) -> Tables:
     """A table for each scale, from the histogram of its symbols with the Gaussian as the prior.
 

@@ -82,12 +82,18 @@ class IntegerSynthesis:
             limit=limit,
         )
 
-    def __call__(self, z: Tensor) -> Tensor:
-        """Fixed-point values int32 [channels, 4 h, 4 w] of integers ``z`` [hyper_channels, h, w]."""
+    def __call__(self, z: Tensor, portable: bool = False) -> Tensor:
+        """Fixed-point values int32 [channels, 4 h, 4 w] of integers ``z`` [hyper_channels, h, w].
+
+        Args:
+            z: whose device computes.
+            portable: by torch on a CPU too, as elsewhere, instead of the native layers.
+        """
         codes = z.permute(1, 2, 0).float()
         for i, layer in enumerate(self._layers):
             multiplier = torch.from_numpy(self.arrays[f"{i}.multiplier"]).to(z.device)
-            values = (layer(codes).to(torch.int64) * multiplier + (1 << (SHIFT - 1))) >> SHIFT
+            sums = layer.reference(codes) if portable else layer(codes)
+            values = (sums.to(torch.int64) * multiplier + (1 << (SHIFT - 1))) >> SHIFT
             if i < LAYERS - 1:
                 codes = depth_to_space(values.clamp_(0, CODE_LIMIT).float(), 2)
         return values.permute(2, 0, 1).to(torch.int32)
