@@ -6,7 +6,8 @@
   pycodec, cpu        with --device cuda, what "pycodec" is without
 
 Stages are those of ``pycodec compress --profile``, measured in calls of their own. The codecs of Pillow run
-beside the first codec at its default quality, each at the lowest setting that makes a file as large.
+beside the first codec at its default quality, each at the lowest setting that makes a file as large; and
+CompressAI's mean-scale hyperprior beside ours at its default quality, see `mean_scale`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pycodec import profiling
 from pycodec.errors import InvalidInput, MissingDependency
 from pycodec.evaluation import rd
 
-from . import common, compare, second_thread
+from . import common, compare, mean_scale, second_thread
 from .goals import Goal
 from .timing import Effort, Row, Subject, measure
 
@@ -49,6 +50,8 @@ GOALS = tuple(
     for goal in (
         Goal(f"ctx3d 5 {way}", field="ms", at_most=150, unit="ms"),
         Goal(f"ctx3d 5 {way}", subject=TWO_THREADS, field="speedup", at_least=1.8),
+        Goal(f"hyperprior 5 {way}", field="ms", at_most=300, unit="ms"),
+        Goal(f"hyperprior 5 {way}", against=mean_scale.NAME, at_least=1),
     )
 )
 
@@ -64,6 +67,14 @@ def stages(call: Callable[[], object], device: str, repeats: int) -> dict[str, f
     return {name: median(taken) for name, taken in found.items()}
 
 
+def in_stage(name: str, call: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        with profiling.stage(name):
+            call()
+
+    return run
+
+
 def on_threads(count: int, call: Callable[[], object]) -> Callable[[], None]:
     def run() -> None:
         torch.set_num_threads(count)
@@ -76,7 +87,7 @@ def on_threads(count: int, call: Callable[[], object]) -> Callable[[], None]:
 
 
 def case(name: str, quality: float, device: str, image: Path, with_peers: bool, effort: Effort) -> list[Row]:
-    """Encoding and decoding ``image`` with one codec at one quality."""
+    """Encoding and decoding ``image`` with one codec at one quality; ``with_peers``, beside Pillow's."""
     pixels = rd.load_image(image)
     count = pixels.shape[0] * pixels.shape[1]
     codec = pycodec.load(name)
@@ -116,14 +127,33 @@ def case(name: str, quality: float, device: str, image: Path, with_peers: bool, 
                     peer=True,
                     fields=more,
                 )
+        own = {"encode": stages(encode, device, effort.least), "decode": stages(decode, device, effort.least)}
+        split = {"pycodec": own}
+        if (name, quality, device) == (
+            "hyperprior",
+            codec.default_quality,
+            "cpu",
+        ) and not mean_scale.missing():
+            peer = mean_scale.MeanScale(pixels, len(data))
+            size = mean_scale.size_of(peer.coded)
+            add(
+                mean_scale.NAME,
+                partial(peer.compress, pixels),
+                partial(peer.decompress, peer.coded),
+                peer=True,
+                fields={"bytes": size, "bpp": 8 * size / count},
+            )
+            split[mean_scale.NAME] = {
+                way: stages(in_stage("transform", call), device, effort.least)
+                for way, call in peer.networks(pixels).items()
+            }
         rows = []
         for way, subjects in ways.items():
             rows += second_thread.measure_beside(f"{name} {quality:g} {way}", "pixel", subjects, effort)
-    split = {"encode": stages(encode, device, effort.least), "decode": stages(decode, device, effort.least)}
     for row in rows:
         row["ms"] = 1e3 * row["seconds"]
-        if row["subject"] == "pycodec":
-            row["stages_ms"] = split[row["case"].rpartition(" ")[2]]
+        if row["subject"] in split:
+            row["stages_ms"] = split[row["subject"]][row["case"].rpartition(" ")[2]]
     return rows
 
 
@@ -161,7 +191,10 @@ def main() -> int:
     parser = common.timed_parser(__doc__, "codec.json")
     parser.add_argument("--image", type=Path, help="a photograph, e.g. a Kodak image")
     parser.add_argument(
-        "--codecs", type=common.names, default=["ctx3d", "cpm"], help="learned codecs (default: ctx3d,cpm)"
+        "--codecs",
+        type=common.names,
+        default=["ctx3d", "cpm", "hyperprior"],
+        help="learned codecs (default: ctx3d,cpm,hyperprior)",
     )
     parser.add_argument("--qualities", type=common.numbers, default=[1, 3, 5, 8], help="default: 1,3,5,8")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -175,6 +208,8 @@ def main() -> int:
         image = cut(arguments.image, Path(folder)) if arguments.quick else arguments.image
         rows, settings = measure_all(arguments, image)
     absent = {name: "not in this Pillow" for name in ANCHORS if not available(name)}
+    if reason := mean_scale.missing():
+        absent[mean_scale.NAME] = reason
     common.report(arguments, settings, rows, GOALS if arguments.device == "cpu" else (), absent)
     return 0
 

@@ -10,7 +10,7 @@ from typing import Any
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import curves, rd
 
-from . import common
+from . import common, mean_scale
 from .goals import describe, short
 
 RATES = (0.15, 0.3, 0.5, 1.0, 1.5)  # bits per pixel that tables show
@@ -169,21 +169,37 @@ def codec_table(document: dict[str, Any]) -> str:
         if not case.endswith(" encode"):
             continue
         name = case.removesuffix(" encode")
-        cells = [name, f"{rows['pycodec']['bpp']:.3f}"]
-        for way in ("encode", "decode"):
-            of_way = cases[f"{name} {way}"]
-            stages = of_way["pycodec"]["stages_ms"]
-            coding = sum(ms for stage, ms in stages.items() if "tables" in stage or "coding" in stage)
-            cells += [f"{of_way['pycodec']['ms']:.0f}", f"{stages.get('transform', 0):.0f}", f"{coding:.0f}"]
-            cells.append(speedup(of_way))
-        lines.append(cells)
+        ways = rows, cases[f"{name} decode"]
+        for subject in ("pycodec", mean_scale.NAME):
+            if subject in rows:
+                lines.append(_codec_line(name if subject == "pycodec" else subject, subject, ways))
     image = document["settings"]["image"]
     per_way = ["transform", "tables and coding", "gain of 2 threads"]
     headings = ["codec, quality", "bpp", "encode", *per_way, "decode", *per_way]
     text = (
         f"Milliseconds on one core, {image['width']} x {image['height']} pixels from an array, codec loaded."
     )
+    if mean_scale.NAME in document["peers_absent"]:
+        text += f" Not measured: {mean_scale.NAME}."
+    elif any(mean_scale.NAME in rows for rows in cases.values()):
+        text += (
+            f" {mean_scale.NAME} is untrained and made to code as many bits as hyperprior: compare its speed."
+        )
     return markdown(headings, lines) + timed_caption(text, document)
+
+
+def _codec_line(title: str, subject: str, ways: Sequence[dict[str, dict[str, Any]]]) -> list[str]:
+    cells = [title, f"{ways[0][subject]['bpp']:.3f}"]
+    for rows in ways:
+        ms, stages = rows[subject]["ms"], rows[subject]["stages_ms"]
+        transform = stages.get("transform", 0)
+        if subject == "pycodec":
+            coding = sum(taken for stage, taken in stages.items() if "tables" in stage or "coding" in stage)
+        else:
+            coding = ms - transform
+        cells += [f"{ms:.0f}", f"{transform:.0f}", f"{coding:.0f}"]
+        cells.append(speedup(rows) if subject == "pycodec" else "-")
+    return cells
 
 
 def range_coder_table(document: dict[str, Any]) -> str:

@@ -37,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and (missing := missing_for_cuda()):
         pytest.skip(missing)
+    if item.get_closest_marker("slow") and not os.environ.get("PYCODEC_SLOW"):
+        pytest.skip("takes minutes; PYCODEC_SLOW=1 runs it")
 
 
 @cache

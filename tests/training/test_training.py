@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from pycodec.errors import InvalidInput, TrainingDiverged, WeightsMismatch
-from pycodec.training.checkpoint import load_checkpoint
+from pycodec.training.checkpoint import load_checkpoint, save_checkpoint
 from pycodec.training.data import RandomCrops, batches, center_crop, find_images
-from pycodec.training.loop import CHECKPOINT, Run, RunOptions
+from pycodec.training.loop import CHECKPOINT, Run, RunOptions, WeightAverage
 from pycodec.training.recipe import Stage, find_recipe, load_recipe, parse_recipe
 from pycodec.training.schedule import learning_rate_factor
 from pycodec.training.task import Losses
@@ -163,6 +163,45 @@ def test_ramp_cosine_of_the_released_settings_ends_at_three_quarters_of_the_peak
         released = math.cos((batch - 10_000) / 1_000_000 * math.pi / 2)
         assert learning_rate_factor(stage, batch) == pytest.approx(released, abs=2e-4)
     assert learning_rate_factor(stage, 499_999) == pytest.approx(0.72, abs=0.005)
+
+
+def test_the_labelers_schedule_is_the_same_cosine_to_its_end():
+    (stage,) = load_recipe(find_recipe("illm_labeler_full")).stages
+    (pretrain,) = load_recipe(find_recipe("illm_pretrain")).stages
+    assert (stage.steps, stage.warmup_steps, stage.schedule) == (1_000_000, 10_000, "ramp_cosine")
+    assert stage.optimizer == pretrain.optimizer and stage.learning_rate == pretrain.learning_rate
+    assert learning_rate_factor(stage, 4_999) == 0.5
+    for batch in (10_000, 100_000, 500_000, 999_999):
+        released = math.cos((batch - 10_000) / 1_000_000 * math.pi / 2)
+        assert learning_rate_factor(stage, batch) == pytest.approx(released, abs=2e-4)
+    assert learning_rate_factor(stage, 999_999) == pytest.approx(0.0157, abs=1e-4)
+
+
+def test_weights_that_are_shared_or_in_another_order_are_in_the_checkpoint(tmp_path):
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Conv2d(3, 2, 3))
+    module[1].weight = module[0].weight
+    module[2].to(memory_format=torch.channels_last)
+    state = module.state_dict()
+    save_checkpoint(tmp_path / CHECKPOINT, state, state, {}, {"step": 1})
+    tensors, _ = load_checkpoint(tmp_path / CHECKPOINT)
+    assert tensors.keys() == {f"{part}.{name}" for part in ("model", "average") for name in state}
+    assert all(torch.equal(value, state[name.split(".", 1)[1]]) for name, value in tensors.items())
+    averages, _ = load_checkpoint(tmp_path / CHECKPOINT, prefix="average.")
+    assert averages.keys() == {f"average.{name}" for name in state}
+
+
+def test_validation_sees_the_average_and_leaves_the_weights():
+    task = ToyTask()
+    average = WeightAverage(task, 0.5)
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    for value in average.state.values():
+        value.add_(1)
+    with average.applied(task):
+        assert not task.training
+        assert all(torch.equal(v, before[name] + 1) for name, v in task.state_dict().items())
+    assert task.training
+    assert all(torch.equal(v, before[name]) for name, v in task.state_dict().items())
+    assert all(torch.equal(v, before[name] + 1) for name, v in average.state.items())
 
 
 def test_ramp_cosine_to_zero_is_a_quarter_of_a_period():
