@@ -50,7 +50,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--image", type=Path, required=True, help="a photograph")
-    parser.add_argument("--codecs", type=common.names, default=["ctx3d", "cpm"])
+    parser.add_argument("--codecs", type=common.names, default=["ctx3d", "cpm", "hyperprior"])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument(
         "--parts", type=Path, nargs="*", default=[], help="results of benchmarks run with --device cuda"

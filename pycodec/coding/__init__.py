@@ -19,4 +19,13 @@ from pycodec.coding.coder import (
 )
 from pycodec.coding.tables import Tables
 
-__all__ = ["Decoder", "Tables", "code_length_bits", "code_lengths", "decode", "decode_pmfs", "encode", "encode_pmfs"]
+__all__ = [
+    "Decoder",
+    "Tables",
+    "code_length_bits",
+    "code_lengths",
+    "decode",
+    "decode_pmfs",
+    "encode",
+    "encode_pmfs",
+]

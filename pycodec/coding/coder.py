@@ -78,9 +78,7 @@ def decode(
     return result
 
 
-def code_lengths(
-    symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None
-) -> NDArray[np.float64]:
+def code_lengths(symbols: ArrayLike, tables: Tables, indexes: ArrayLike | None = None) -> NDArray[np.float64]:
     """Ideal code length of each symbol in bits; the stream of :func:`encode` approaches their sum.
 
     A symbol costs ``-log2`` of the share of its class, and what the stream holds of it as it is: the bits of
@@ -117,7 +115,8 @@ def code_lengths(
     freqs = tables.freqs[starts[which] + np.where(escaped, plain, classes)].astype(np.float64)
     lengths = tables.precision - np.log2(freqs) + shifts
     # An escape number is a varint: a byte, and one more for every 7 bits beyond the first.
-    lengths[escaped] += 8.0 * (1 + sum((numbers[escaped] >> bits > 0).astype(int) for bits in (7, 14, 21, 28)))
+    more = sum((numbers[escaped] >> bits > 0).astype(np.int64) for bits in (7, 14, 21, 28))
+    lengths[escaped] += 8.0 * (1 + more)
     return lengths.reshape(given.shape)
 
 

@@ -38,8 +38,8 @@ def save_checkpoint(
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As a file needs them: in C order, and none in the memory of another. Only those that are not are copied:
-    all of them are several times the size of the model.
+    """As a file needs them: in C order, none in the memory of another. Only those that are not are copied,
+    as all of them are several times the size of the model.
     """
     found: dict[str, Tensor] = {}
     memory: set[int] = set()

@@ -198,7 +198,7 @@ def quick(results: Path) -> Path:
         "range_coder": ("--symbols", 2048),
         "context_decode": ("--size", "4,6"),
         "masked_conv3d": (),
-        "codec": ("--image", results / "tiny" / "1.png", "--codecs", "ctx3d", "--qualities", 5),
+        "codec": ("--image", results / "tiny" / "1.png", "--codecs", "ctx3d,hyperprior", "--qualities", 5),
     }
     for name in TIMED:
         run(name, "--quick", "--seconds", 0, *extra[name], "--json", results / f"{name}.json")
@@ -277,6 +277,7 @@ def test_pages_of_timed_results(quick: Path, tmp_path: Path) -> None:
         "| parametric decode |",
         "| float32 backward |",
         "| ctx3d 5 |",
+        "| hyperprior 5 |",
         "figures mean nothing",
     ):
         assert shown in text
@@ -291,6 +292,33 @@ def test_pages_of_timed_results(quick: Path, tmp_path: Path) -> None:
     assert "speed.svg is not up to date" in run("render", *options, "--check", status=1).stderr
     run("render", *options)
     assert (tmp_path / "speed.svg").read_bytes() == figure
+
+
+def test_a_peer_has_its_line_beside_the_codec(
+    quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, mean_scale = module("tables", monkeypatch), module("mean_scale", monkeypatch)
+    document = json.loads((quick / "codec.json").read_text())
+    document["results"] = [row for row in document["results"] if row["subject"] != mean_scale.NAME]
+    document["peers_absent"] = {mean_scale.NAME: "not installed"}
+    assert f"Not measured: {mean_scale.NAME}." in tables.codec_table(document)
+    for way in ("encode", "decode"):
+        times = {"ms": 640.0, "stages_ms": {"transform": 500.0}, "bpp": 0.4, "ratio": 4.0, "peer": True}
+        document["results"].append({"case": f"hyperprior 5 {way}", "subject": mean_scale.NAME, **times})
+    document["peers_absent"] = {}
+    text = tables.codec_table(document)
+    assert f"| {mean_scale.NAME} | 0.400 | 640 | 500 | 140 | - | 640 | 500 | 140 | - |" in text
+    assert "is untrained" in text
+
+
+def test_the_peer_codes_as_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    mean_scale = module("mean_scale", monkeypatch)
+    if reason := mean_scale.missing():
+        pytest.skip(f"compressai: {reason}")
+    image = photo(100, 150)
+    peer = mean_scale.MeanScale(image, 1500)
+    assert mean_scale.size_of(peer.coded) == pytest.approx(1500, rel=0.02)
+    assert peer.decompress(peer.coded).shape == image.shape
 
 
 @pytest.fixture(scope="module")

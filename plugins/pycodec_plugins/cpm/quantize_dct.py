@@ -235,8 +235,8 @@ def _load_block(block: PartialBlock, arrays: Arrays) -> None:
     spatial = weight("spatial", arrays["spatial_multiplier"] / scale[:part], arrays["part_scale"])
     block.spatial.weight.copy_(spatial.reshape(block.spatial.weight.shape))
     expand = weight("expand", arrays["expand_multiplier"] * unit, scale)
-    # Units that calibration hardly saw active have codes for next to nothing, so weights of any size: what they
-    # would add when they are active is not known, and is left at what the codes say.
+    # Units that calibration hardly saw active have codes for next to nothing, so weights of any size: what
+    # they would add when they are active is not known, and is left at what the codes say.
     size = expand.square().mean((1, 2)).sqrt()
     excess = torch.where(size > LARGEST_ROW * size.median(), size / size.median(), 1.0)
     block.expand.weight.copy_((expand / excess[:, None, None]).reshape(block.expand.weight.shape))
