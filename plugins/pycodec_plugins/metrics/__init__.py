@@ -1,7 +1,7 @@
 """Quality metrics: PSNR, MS-SSIM, LPIPS, DISTS, and of whole sets FID, KID and sliced Wasserstein distance.
 
-`LPIPS` and `DISTS` are torch modules as well, for use as losses, and `Distortion` is a loss made of them. Names
-are imported when first used: the plugin's module, which is imported for every listing, stays light.
+`LPIPS` and `DISTS` are torch modules as well, for use as losses, and `Distortion` is a loss made of them.
+Names are imported when first used: the plugin's module, which is imported for every listing, stays light.
 """
 
 from __future__ import annotations
