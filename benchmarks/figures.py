@@ -6,9 +6,11 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pycodec.evaluation.metrics import decibels
+from pycodec.sweep import figures as planes
 
 from .goals import MET, describe, score
 from .tables import is_learned
@@ -86,16 +88,30 @@ def speed(documents: Sequence[dict[str, Any]]) -> tuple[str, Callable[[], bytes]
     return key, lambda: svg((9, 1 + 0.2 * len(bars)), draw, key)
 
 
+def sweep(document: dict[str, Any]) -> dict[str, tuple[str, Callable[[], bytes]]]:
+    """The figures of ``pycodec plane``, by file name."""
+    key = digest([document[part] for part in ("mean_points", "set_metrics", "points")])
+
+    def drawn(name: str) -> bytes:
+        return saved(planes.figures_of([document])[name], key)
+
+    return {f"{document['sweep']}_{name}.svg": (key, partial(drawn, name)) for name in ("plane_swd", "rates")}
+
+
 def svg(size: tuple[float, float], draw: Callable[[Any], None], key: str) -> bytes:
-    import matplotlib
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
+    with rc_context({"font.size": 9}):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+    return saved(figure, key)
 
-    plt.rcParams.update({"svg.hashsalt": "pycodec", "svg.fonttype": "none", "font.size": 9})
-    figure = plt.figure(figsize=size, layout="constrained")
-    draw(figure)
+
+def saved(figure: Any, key: str) -> bytes:
+    from matplotlib import rc_context
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
-    plt.close(figure)
+    with rc_context({"svg.hashsalt": "pycodec", "svg.fonttype": "none", "font.size": 9}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
     return buffer.getvalue()

@@ -24,7 +24,7 @@ from . import common, figures
 from .tables import CARDS, TABLES, TIMED, cuda_table, goals_table, verify_table
 
 FOLDER_TABLES = {"cuda": cuda_table, "verify": verify_table}  # of all results files of a kind
-MARKER = re.compile(r"(<!-- results:([a-z0-9_-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
+MARKER = re.compile(r"(<!-- results:([a-z0-9_.-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def table(name: str, results: Path) -> str:
 
 def render(text: str, results: Path) -> str:
     """``text`` with every marked table written anew."""
-    opened = re.findall(r"<!-- results:([a-z0-9_-]+) -->", text)
+    opened = re.findall(r"<!-- results:([a-z0-9_.-]+) -->", text)
     done, count = MARKER.subn(
         lambda match: match.group(1) + table(match.group(2), results) + match.group(3), text
     )
@@ -65,6 +65,8 @@ def plots(results: Path) -> dict[str, tuple[str, Callable[[], bytes]]]:
     found = {"rd_kodak.svg": figures.rate_distortion(common.read_json(results / "rd_kodak.json"))}
     if all((results / f"{name}.json").exists() for name in TIMED):
         found["speed.svg"] = figures.speed(timed(results))
+    for path in sorted(results.glob("sweep_*.json")):
+        found |= figures.sweep(common.read_json(path))
     return found
 
 
@@ -79,6 +81,7 @@ def main() -> int:
         default=[
             common.ROOT / "README.md",
             common.ROOT / "benchmarks" / "README.md",
+            common.ROOT / "docs" / "illm.md",
             *CARDS.values(),
         ],
         help="files with markers",

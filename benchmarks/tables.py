@@ -312,16 +312,72 @@ def cuda_table(results: Path) -> str:
     return markdown(headings, lines) + bounds + caption(text, newest)
 
 
+def illm_table(document: dict[str, Any]) -> str:
+    """Every decoder of the sweep at every rate, beside the one trained without a discriminator."""
+    points = {point["name"]: point for point in document["points"]}
+    runs = {name: _by_setting(document, name) for name in ["hyperprior", *points]}
+    anchor = runs["No-GAN"]
+    rows = []
+    for name, measured in runs.items():
+        series, weight = name, ""
+        if name in points:
+            series, value = (points[name][key] for key in ("series", "value"))
+            weight = "" if value is None else f"{value:g}"
+        row = [series, weight]
+        for setting, one in measured.items():
+            decibels, distance = (
+                one["psnr"] - anchor[setting]["psnr"],
+                one["swd"] / anchor[setting]["swd"] - 1,
+            )
+            against = "" if name == "No-GAN" else f" ({decibels:+.2f} dB, {distance:+.0%})"
+            row.append(f"{one['psnr']:.2f} dB, {one['swd']:.1f}{against}")
+        rows.append(row)
+    text = (
+        "PSNR and sliced Wasserstein distance (less is better) on the "
+        f"{document['dataset']['images']} images of {document['dataset']['name']}, in brackets against "
+        "No-GAN at the same bits; `hyperprior` is the decoder that all of them start from. "
+        f"{points['No-GAN']['trained']['steps']} steps each;"
+    )
+    headings = ["decoder", "lambda_d", *(f"{one['bpp']:.3f} bpp" for one in anchor.values())]
+    environment = document["codecs"]["No-GAN"]["environment"]
+    return markdown(headings, rows) + caption(text, environment)
+
+
+def labeler_table(document: dict[str, Any]) -> str:
+    """What ``pycodec labeler`` says of the labeler that ships."""
+    row = [
+        f"{document['codes']}, one for {document['stride']} x {document['stride']} pixels",
+        f"{document['used']:.1%}",
+        f"{document['perplexity']:.0f}",
+        f"{document['psnr']:.2f} dB",
+    ]
+    text = f"\n{document['images']} images of Kodak, weights {document['fingerprint'][:8]}.\n"
+    return markdown(["labels", "in use", "perplexity", "PSNR of its reconstructions"], [row]) + text
+
+
+def _by_setting(document: dict[str, Any], name: str) -> dict[float, dict[str, Any]]:
+    sets = {one["setting"]: one for one in document["set_metrics"][name]}
+    return {one["setting"]: one | sets[one["setting"]] for one in document["mean_points"][name]}
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rd": ("rd_kodak.json", rd_table),
     "ms-ssim": ("rd_kodak.json", ms_ssim_table),
     "codec": ("codec.json", codec_table),
+    "labeler": ("labeler.json", labeler_table),
+    "illm": ("sweep_hyperprior_illm.json", illm_table),
     "range-coder": ("range_coder.json", range_coder_table),
     "context-decode": ("context_decode.json", context_decode_table),
     "masked-conv3d": ("masked_conv3d.json", masked_conv3d_table),
 }
 PLUGINS = common.ROOT / "plugins" / "pycodec_plugins"
-SHIPPED = (("ctx3d", "cpm"), ("cpm", "cpm"), ("hyperprior", "hyperprior"), ("illm_labeler", "illm"))
+SHIPPED = (
+    ("ctx3d", "cpm"),
+    ("cpm", "cpm"),
+    ("hyperprior", "hyperprior"),
+    ("hyperprior.illm", "hyperprior"),
+    ("illm_labeler", "illm"),
+)
 CARDS = {name: PLUGINS / plugin / "weights" / f"{name}.md" for name, plugin in SHIPPED}
 for name, card in CARDS.items():
     TABLES[f"card-{name}"] = (str(card.with_suffix(".safetensors")), card_table)

@@ -66,11 +66,27 @@ def read_document(path: Path) -> dict[str, Any]:
 def draw(documents: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     """Write the figures as SVG and PNG: ``rates``, and ``plane_METRIC`` for each metric of sets.
 
-    Several documents are drawn together, as where each is of models of one rate: runs of one name are then
-    one curve.
+    Args:
+        documents: see `figures_of`.
+        folder: made if need be.
 
     Returns:
         The files.
+    """
+    figures = figures_of(documents)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        _write(figure, folder / f"{name}.{kind}")
+        for name, figure in figures.items()
+        for kind in ("svg", "png")
+    ]
+
+
+def figures_of(documents: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+    """The figures by name.
+
+    Several documents are drawn together, as where each is of models of one rate: runs of one name are then
+    one curve.
 
     Raises:
         InvalidInput: no point is measured, or not the same in all documents.
@@ -93,12 +109,7 @@ def draw(documents: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     for scale in scales:
         if scale.name in of_sets:
             figures[f"plane_{folder_name(scale.name)}"] = plane(curves, of_images[0], scale)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        _write(figure, folder / f"{name}.{kind}")
-        for name, figure in figures.items()
-        for kind in ("svg", "png")
-    ]
+    return figures
 
 
 def curves_of(documents: Sequence[Mapping[str, Any]]) -> list[Curve]:

@@ -191,6 +191,50 @@ def test_the_table_of_what_was_checked(tmp_path: Path) -> None:
         assert line in page.read_text()
 
 
+def test_the_table_of_decoders_compares_at_equal_bits(tmp_path: Path) -> None:
+    environment = json.loads((ROOT / "benchmarks" / "results" / "codec.json").read_text())["environment"]
+    runs = {"No-GAN": (24.0, 100.0), "ILLM 3": (23.5, 75.0), "hyperprior": (23.9, 110.0)}
+    points = [("No-GAN", "No-GAN", None), ("ILLM 3", "ILLM", 3.0)]
+    document = {
+        "sweep": "hyperprior_illm",
+        "dataset": {"name": "kodak", "images": 24},
+        "metrics": {
+            name: {"label": name, "unit": "", "higher_is_better": up, "config": {}}
+            for name, up in (("psnr", True), ("swd", False))
+        },
+        "codecs": {"No-GAN": {"environment": environment}},
+        "points": [
+            {"name": name, "series": series, "vary": value and "w", "value": value, "trained": {"steps": 600}}
+            for name, series, value in points
+        ],
+        "mean_points": {
+            name: [{"setting": 1, "images": 24, "bpp": 0.08, "psnr": psnr}]
+            for name, (psnr, _) in runs.items()
+        },
+        "set_metrics": {name: [{"setting": 1, "swd": swd}] for name, (_, swd) in runs.items()},
+    }
+    (tmp_path / "sweep_hyperprior_illm.json").write_text(json.dumps(document))
+    (tmp_path / "rd_kodak.json").write_bytes((ROOT / "benchmarks" / "results" / "rd_kodak.json").read_bytes())
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results:illm -->\n<!-- /results:illm -->\n")
+    options = ("--pages", page, "--results", tmp_path, "--figures", tmp_path)
+    run("render", *options)
+    for line in (
+        "| decoder | lambda_d | 0.080 bpp |",
+        "| hyperprior |  | 23.90 dB, 110.0 (-0.10 dB, +10%) |",
+        "| No-GAN |  | 24.00 dB, 100.0 |",
+        "| ILLM | 3 | 23.50 dB, 75.0 (-0.50 dB, -25%) |",
+    ):
+        assert line in page.read_text()
+    drawn = tmp_path / "hyperprior_illm_plane_swd.svg"
+    assert b"<svg" in drawn.read_bytes()
+    run("render", "--check", *options)
+    document["set_metrics"]["ILLM 3"][0]["swd"] = 80.0  # type: ignore[index]
+    (tmp_path / "sweep_hyperprior_illm.json").write_text(json.dumps(document))
+    stale = run("render", "--check", *options, status=1)
+    assert "hyperprior_illm_plane_swd.svg is not up to date" in stale.stderr
+
+
 @pytest.fixture(scope="module")
 def quick(results: Path) -> Path:
     """The results folder with quick runs of everything that is timed."""
