@@ -15,7 +15,7 @@ from pycodec.training.recipe import find_recipe, load_recipe
 from pycodec_plugins.illm.decoder_task import STAGES, DecoderTask
 from pycodec_plugins.illm.unet import NORMS
 
-SWEEPS = {"hyperprior_illm": 1 + 3 + 3, "illm_norms": 4, "illm_labels": 4}
+SWEEPS = {"hyperprior_illm": 1 + 4 + 4, "illm_norms": 4, "illm_labels": 4}
 
 
 def takes(kind: str, name: str, options: dict[str, Any]) -> None:
