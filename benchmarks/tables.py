@@ -340,7 +340,8 @@ def illm_table(document: dict[str, Any]) -> str:
     )
     headings = ["decoder", "lambda_d", *(f"{one['bpp']:.3f} bpp" for one in anchor.values())]
     environment = document["codecs"]["No-GAN"]["environment"]
-    return markdown(headings, rows) + caption(text, environment)
+    where = f"{environment['date'][:10]}, {environment['machine']['cpu']}"
+    return markdown(headings, rows) + f"\n{text} {where}.\n"
 
 
 def labeler_table(document: dict[str, Any]) -> str:
