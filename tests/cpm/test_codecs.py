@@ -11,7 +11,8 @@ import pycodec
 from pycodec.cli import cli
 from pycodec.errors import WeightsMismatch
 from pycodec.runtime import get_runtime
-from pycodec.training.recipe import parse_recipe, tomllib
+from pycodec.training.recipe import parse_recipe
+from pycodec.training.tables import tomllib
 from pycodec.weights import load as load_weights
 
 RECIPES = {

@@ -12,7 +12,8 @@ import pytest
 
 from pycodec import new_plugin
 from pycodec.cli import main
-from pycodec.training.recipe import load_recipe, tomllib
+from pycodec.training.recipe import load_recipe
+from pycodec.training.tables import tomllib
 from pycodec.types import KINDS
 
 AUTHOR = 'Zoë "Q" O\'Hara \\ <zoe@example.org>'
