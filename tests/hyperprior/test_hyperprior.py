@@ -82,11 +82,11 @@ def test_bits_are_told_where_they_are(codec: pycodec.Codec) -> None:
 
 def test_each_symbol_has_the_scale_nearest_to_the_networks(codec: pycodec.Codec) -> None:
     model = codec.entropy_model
-    z = split(codec.symbols(photo(128, 192)), 4)[1]
+    y, z = split(codec.symbols(photo(128, 192)), 4)
     values = model.integer.reference(z) / 256
     logarithms = values if model.logarithmic else np.log(np.maximum(values, 1e-9))
     nearest = np.abs(logarithms[..., None] - log_scales()).argmin(-1)
-    apart = np.abs(model.scale_indexes(z) - nearest)
+    apart = np.abs(model.scale_indexes(y, z) - nearest)
     assert apart.max() <= 1 and apart.mean() < 0.1  # thresholds are rounded to 1 / 256
 
 
@@ -134,7 +134,7 @@ def test_without_integers_nothing_is_coded() -> None:
     with pytest.raises(MissingWeights):
         model.encode(np.zeros((34, 1, 1), np.int32), 16)
     with pytest.raises(MissingWeights):
-        model.scale_indexes(np.zeros((2, 1, 1), np.int32))
+        model.scale_indexes(np.zeros((2, 4, 4), np.int32), np.zeros((2, 1, 1), np.int32))
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:

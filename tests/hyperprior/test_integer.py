@@ -10,7 +10,8 @@ import torch
 
 from pycodec.errors import InvalidInput
 from pycodec_plugins.hyperprior.hyper import HyperSynthesis
-from pycodec_plugins.hyperprior.integer import FRACTION, SUM_LIMIT, IntegerSynthesis, integer_arrays
+from pycodec_plugins.hyperprior.integer import IntegerSynthesis, integer_arrays
+from pycodec_plugins.hyperprior.integer_layer import FRACTION, SUM_LIMIT
 
 DECONVOLUTION = pytest.mark.parametrize("deconvolution", [False, True])
 

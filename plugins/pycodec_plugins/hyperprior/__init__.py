@@ -9,7 +9,25 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULE_OF = {"ChannelNorm": "hific", "Decoder": "decoder", "create_as": "codec"}
+_MODULE_OF = {
+    "Arrays": "integer_layer",
+    "CODE_LIMIT": "integer_layer",
+    "ChannelNorm": "hific",
+    "Decoder": "decoder",
+    "FRACTION": "integer_layer",
+    "HyperpriorTask": "task",
+    "IntegerLayer": "integer_layer",
+    "MARGIN": "integer_layer",
+    "ScaleHyperprior": "entropy",
+    "Take": "entropy",
+    "ZeroCentered": "quantizer",
+    "create_as": "codec",
+    "largest_inputs": "integer_layer",
+    "layer_arrays": "integer_layer",
+    "rounded": "quantizer",
+    "split": "latent",
+    "under": "entropy",
+}
 
 __all__ = sorted(_MODULE_OF)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
+import pycodec
 from pycodec import Codec, weights
 from pycodec_plugins.cpm import QuantizedResidualDCT, load_quantized
 
@@ -51,7 +52,8 @@ DEFAULT_TRANSFORM = {"name": "residual_dct", "config": LIGHT}
 Config = Mapping[str, Any]
 """Of the codec's parts, each of which may be left out: "transform", the name and the config of a registered
 one; and keyword arguments: "hyper" of `HyperTransform`, "quantizer" of `ZeroCentered`, "entropy_model" of
-`ScaleHyperprior`. "qualities" is how many the entropy model knows, 1 for a transform of one rate."""
+`ScaleHyperprior`, or of the registered one that a "name" among them tells. "qualities" is how many the
+entropy model knows, 1 for a transform of one rate."""
 
 
 def build_parts(config: Config) -> Parts:
@@ -78,11 +80,15 @@ def _transform(config: Config) -> dict[str, Any]:
 def _parts(config: Config, built: Any = None) -> Parts:
     hyper = {"hyper_channels": 48, "width": 96, **config.get("hyper", {})}
     transform = HyperTransform(_transform(config), **hyper, built=built)
-    shape = transform.transform.channels, hyper["hyper_channels"]
+    shape = {"channels": transform.transform.channels, "hyper_channels": hyper["hyper_channels"]}
+    quantizer = {"name": "zero_centered", **config.get("quantizer", {})}
+    entropy_model = {"name": "scale_hyperprior", **config.get("entropy_model", {})}
     return Parts(
         transform,
-        ZeroCentered(*shape, **config.get("quantizer", {})),
-        ScaleHyperprior(*shape, qualities=qualities(config), **config.get("entropy_model", {})),
+        pycodec.create("quantizer", quantizer.pop("name"), **shape, **quantizer),
+        pycodec.create(
+            "entropy_model", entropy_model.pop("name"), **shape, qualities=qualities(config), **entropy_model
+        ),
     )
 
 
@@ -134,7 +140,7 @@ def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:
     return create_as(NAME, weights_file, decoder)
 
 
-def create_as(name: str, weights_file: str | Path | None, decoder: str) -> Codec:
+def create_as(name: str, weights_file: str | Path | None, decoder: str = MSE) -> Codec:
     """`create`, of a codec whose files say another name."""
     tensors, metadata = weights.load(weights_file or WEIGHTS)
     config = metadata["config"]

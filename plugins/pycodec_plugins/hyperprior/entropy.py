@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,11 @@ from .gaussian import (
     lower_bound,
 )
 from .hyper import HyperSynthesis
-from .integer import FRACTION, IntegerSynthesis, integer_arrays
+from .integer import IntegerSynthesis, integer_arrays
+from .integer_layer import FRACTION, Arrays
 from .latent import fold, packed_channels, split
+
+Take = Callable[[Any, np.ndarray], None]
 
 
 class ScaleHyperprior(nn.Module):
@@ -76,19 +80,25 @@ class ScaleHyperprior(nn.Module):
         return dict(self._config)
 
     def bits(self, values: Tensor, context: Tensor, quality: Tensor) -> Tensor:
-        """Cost of each of ``values``, given the quantised z in ``context``; both [N, packed, h, w]."""
+        """Cost of each of ``values``, given the symbols in ``context``; both [N, packed, h, w]."""
         hyper_channels = self._config["hyper_channels"]
         y, z = split(values.float(), hyper_channels)
-        z_hat = split(context.float(), hyper_channels)[1]
+        y_hat, z_hat = split(context.float(), hyper_channels)
         bits_z = self.prior.bits(z, z_hat, quality)
-        return torch.cat([fold(gaussian_bits(y, self._scales(z_hat))), bits_z], 1)
+        return torch.cat([fold(gaussian_bits(y, self._scales(self.raw_scales(y_hat, z_hat)))), bits_z], 1)
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
         """Stream of packed symbols (packed, h, w): z, then y."""
         y, z = self._split(symbols)
-        indexes = np.concatenate([self._hyper_indexes(z.shape, quality_step), self._indexes(z)])
-        values = np.concatenate([z.ravel(), y.ravel()])
-        return encode(values, self._tables(), indexes, threads=torch.get_num_threads())
+        values, indexes = [z.ravel()], [self._hyper_indexes(z.shape, quality_step)]
+
+        def take(here: Any, found: np.ndarray) -> None:
+            values.append(y[here].ravel())
+            indexes.append(found)
+
+        self.in_order(y, z, take)
+        threads = torch.get_num_threads()
+        return encode(np.concatenate(values), self._tables(), np.concatenate(indexes), threads=threads)
 
     def decode(self, data: bytes, shape: Sequence[int], quality_step: int) -> np.ndarray:
         """Packed symbols (packed, h, w) int32 of a stream that ``encode`` wrote."""
@@ -97,7 +107,11 @@ class ScaleHyperprior(nn.Module):
         if decoder.count != y.size + z.size:
             raise CorruptStream(f"stream of {decoder.count} symbols, expected {y.size + z.size}")
         decoder.pull(z.size, self._hyper_indexes(z.shape, quality_step), out=z.reshape(-1))
-        decoder.pull(y.size, self._indexes(z), out=y.reshape(-1))
+
+        def take(here: Any, found: np.ndarray) -> None:
+            y[here] = decoder.pull(len(found), found).reshape(y[here].shape)
+
+        self.in_order(y, z, take)
         return np.concatenate([fold(y), z])
 
     def code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
@@ -108,7 +122,7 @@ class ScaleHyperprior(nn.Module):
         """Ideal code length of each packed symbol under the integer tables, in bits."""
         y, z = self._split(symbols)
         bits_z = code_lengths(z, self._tables(), self._hyper_indexes(z.shape, quality_step))
-        return np.concatenate([fold(code_lengths(y, self._tables(), self._indexes(z))), bits_z])
+        return np.concatenate([fold(code_lengths(y, self._tables(), self.scale_indexes(y, z))), bits_z])
 
     def float_code_length_bits(self, symbols: np.ndarray, quality_step: int) -> float:
         """Code length in bits where the float networks decide: the densities of z, and by its scales which of
@@ -117,19 +131,47 @@ class ScaleHyperprior(nn.Module):
         """
         y, z = self._split(symbols)
         with torch.inference_mode():
-            z_hat = torch.from_numpy(z.astype(np.float32))[None]
+            y_hat, z_hat = (torch.from_numpy(part.astype(np.float32))[None] for part in (y, z))
             quality = torch.tensor([quality_step / 16])
             bits_z = self.prior.bits(z_hat, z_hat, quality).double().sum().item()
-            log_scale = self._scales(z_hat)[0].log().numpy()
+            log_scale = self._scales(self.raw_scales(y_hat, z_hat))[0].log().numpy()
         indexes = np.searchsorted(log_thresholds(), log_scale, side="right")
         return bits_z + code_length_bits(y, self._tables(), indexes)
 
-    def scale_indexes(self, z: np.ndarray) -> np.ndarray:
-        """Index of the scale of each of y, [C, 4 h, 4 w], given integers ``z`` [hyper_channels, h, w]."""
+    def scale_indexes(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Index of the scale of each of ``y`` [C, 4 h, 4 w], given ``z`` [hyper_channels, h, w]."""
+        indexes = np.empty(y.shape, np.uint16)
+
+        def take(here: Any, found: np.ndarray) -> None:
+            indexes[here] = found.reshape(indexes[here].shape)
+
+        self.in_order(y, z, take)
+        return indexes
+
+    def in_order(self, y: np.ndarray, z: np.ndarray, take: Take) -> None:
+        """Call ``take(here, indexes)`` for all of y at once, or part by part: ``y[here]`` is coded with the
+        tables of these indexes, one for each in C order, which the parts before decide. Who decodes fills
+        ``y[here]`` in.
+        """
+        take(..., self.table_indexes(self.hyper_scales(z)))
+
+    def hyper_scales(self, z: np.ndarray) -> Tensor:
+        """Fixed-point values [C, 4 h, 4 w] that stand for the scales that ``z`` tells."""
         if self.integer is None:
             raise MissingWeights("this entropy model has no integer network yet; load weights that hold one")
-        values = self.integer(torch.from_numpy(np.ascontiguousarray(z, np.int32))).numpy()
-        return np.searchsorted(self._thresholds(), values, side="right")
+        return self.integer(torch.from_numpy(np.ascontiguousarray(z, np.int32)))
+
+    def table_indexes(self, values: Tensor) -> np.ndarray:
+        """Of each of such values, in C order."""
+        found = np.searchsorted(self._thresholds(), values.contiguous().numpy().ravel(), side="right")
+        return found.astype(np.uint16)
+
+    def raw_scales(self, y: Tensor, z: Tensor) -> Tensor:
+        """What the float network says of symbols ``y`` [N, C, 4 h, 4 w], of which it sees those before each,
+        given z.
+        """
+        raw: Tensor = self.scale(z)
+        return raw
 
     @torch.no_grad()
     def freeze(
@@ -142,16 +184,19 @@ class ScaleHyperprior(nn.Module):
             dequantize: not needed.
         """
         volumes = [self._split(symbols) for symbols, _ in calibration]
-        hyper = [torch.from_numpy(z.astype(np.float32))[None] for _, z in volumes]
-        network = IntegerSynthesis(integer_arrays(self.scale, hyper))
-        self.integer = network
-        tables = fitted_tables((y, self.scale_indexes(z)) for y, z in volumes)
+        arrays = self.freeze_networks(volumes)
+        tables = fitted_tables((y, self.scale_indexes(y, z)) for y, z in volumes)
         prior = self.prior.freeze(calibration, dequantize)
-        arrays = {f"scale.{name}": array for name, array in network.arrays.items()}
         arrays |= {f"tables.{name}": array for name, array in tables.to_arrays().items()}
         arrays |= {f"prior.{name}": array for name, array in prior.items()}
         self.load_frozen(arrays)
         return arrays
+
+    def freeze_networks(self, volumes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Arrays:
+        """Make the integer networks, from symbols y and z of training images, and return their arrays."""
+        hyper = (torch.from_numpy(z.astype(np.float32))[None] for _, z in volumes)
+        self.integer = IntegerSynthesis(integer_arrays(self.scale, hyper))
+        return {f"scale.{name}": array for name, array in self.integer.arrays.items()}
 
     def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Code with the arrays that ``freeze`` returned."""
@@ -161,9 +206,6 @@ class ScaleHyperprior(nn.Module):
         self.prior.load_frozen(under(arrays, "prior."))
         self.integer = IntegerSynthesis(under(arrays, "scale."))
         self.tables = joined(tables, self.prior.tables)
-
-    def _indexes(self, z: np.ndarray) -> np.ndarray:
-        return self.scale_indexes(z).astype(np.uint16).ravel()
 
     def _hyper_indexes(self, shape: Sequence[int], quality_step: int) -> np.ndarray:
         """Tables of z behind those of the scales."""
@@ -186,8 +228,7 @@ class ScaleHyperprior(nn.Module):
         between = log_thresholds() if self.logarithmic else np.exp(log_thresholds())
         return np.rint(FRACTION * between).astype(np.int32)
 
-    def _scales(self, z_hat: Tensor) -> Tensor:
-        raw = self.scale(z_hat)
+    def _scales(self, raw: Tensor) -> Tensor:
         scale = torch.exp(raw.clamp(max=math.log(SCALE_MAX))) if self.logarithmic else raw
         return lower_bound(scale, SCALE_MIN).clamp(max=SCALE_MAX)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from pycodec.errors import InvalidInput
 
 from .hyper import HyperSynthesis
-from .integer import FRACTION, IntegerSynthesis, integer_arrays
+from .integer import IntegerSynthesis, integer_arrays
+from .integer_layer import FRACTION, Arrays
 from .latent import fold, packed_channels, split
 
 LIMIT = 1 << 20  # of symbols
@@ -49,13 +50,19 @@ class ZeroCentered(nn.Module):
     def surrogate(self, latent: Tensor) -> tuple[Tensor, Tensor]:  # [N, packed, h, w] -> twice the same
         """``(rounded, noisy)``: the latent that the decoder sees, and the differences whose cost counts."""
         differences, means = self.differences(latent)
-        return _rounded(differences) + means, differences + torch.rand_like(differences) - 0.5
+        known, noisy = mixed(differences)
+        return known + means, noisy
 
     def differences(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """What is to be rounded, and the means it is the difference from, of the float network; packed."""
         y, z = split(latent.float(), self._config["hyper_channels"])
-        mean = self.mean(_rounded(z))
+        mean = self.training_mean(y, rounded(z))
         return torch.cat([fold(y - mean), z], 1), torch.cat([fold(mean), torch.zeros_like(z)], 1)
+
+    def training_mean(self, y: Tensor, z: Tensor) -> Tensor:
+        """Means of ``y`` [N, C, 4 h, 4 w], which may look at what of it is decoded before; of rounded z."""
+        mean: Tensor = self.mean(z)
+        return mean
 
     def quantize(self, latent: Tensor) -> np.ndarray:
         """Symbols (packed, h, w) int32 of one packed latent [1, packed, h, w]."""
@@ -65,37 +72,55 @@ class ZeroCentered(nn.Module):
             )
         y, z = split(latent[0].float(), self._config["hyper_channels"])
         z_hat = z.round().clamp(-LIMIT, LIMIT)
-        difference = (y - self._means(z_hat)).round().clamp(-LIMIT, LIMIT)
+        difference, _ = self.centred(z_hat, lambda mean: (y - mean).round().clamp(-LIMIT, LIMIT))
         return torch.cat([fold(difference), z_hat]).to(torch.int32).cpu().numpy()
 
     def dequantize(self, symbols: np.ndarray) -> Tensor:
         """Packed latent [1, packed, h, w] of symbols (packed, h, w)."""
         device = next(self.parameters()).device
         given = torch.from_numpy(np.ascontiguousarray(symbols, np.float32)).to(device)
-        difference, z = split(given, self._config["hyper_channels"])
-        return torch.cat([fold(difference + self._means(z)), z])[None]
+        symbols_y, z = split(given, self._config["hyper_channels"])
+        difference, mean = self.centred(z, lambda mean: symbols_y)
+        return torch.cat([fold(difference + mean), z])[None]
+
+    def centred(self, z: Tensor, difference_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Differences and means [C, 4 h, 4 w] of a latent, as files have them.
+
+        Args:
+            z: rounded [hyper_channels, h, w].
+            difference_of: what is known of the differences from given means; of every element by itself.
+        """
+        mean = self.hyper_mean(z)
+        return difference_of(mean), mean
 
     @torch.no_grad()
-    def freeze(self, z: Iterable[Tensor]) -> dict[str, np.ndarray]:
+    def freeze(self, latents: Sequence[Tensor]) -> Arrays:
         """Make the integer network of the float one, use it from now on, and return its arrays.
 
         Args:
-            z: rounded hyper-latents [N, hyper_channels, h, w] of training images.
+            latents: packed [N, packed, h, w] of training images.
         """
-        self.integer = IntegerSynthesis(integer_arrays(self.mean, z))
+        hyper = (split(latent, self._config["hyper_channels"])[1].round() for latent in latents)
+        self.integer = IntegerSynthesis(integer_arrays(self.mean, hyper))
         return self.integer.arrays
 
     def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Use the integer network that ``freeze`` returned."""
         self.integer = IntegerSynthesis(arrays)
 
-    def _means(self, z: Tensor) -> Tensor:  # [hyper_channels, h, w] -> [C, 4 h, 4 w]
+    def hyper_mean(self, z: Tensor) -> Tensor:  # [hyper_channels, h, w] -> [C, 4 h, 4 w]
+        """Means that z tells, in integers once there are some."""
         if self.integer is not None:
             return self.integer(z).float() / FRACTION
         with torch.no_grad():
             return self.mean(z[None])[0]
 
 
-def _rounded(x: Tensor) -> Tensor:
+def mixed(differences: Tensor) -> tuple[Tensor, Tensor]:
+    """``(rounded, noisy)``: what the decoder knows, with a straight-through gradient, and what costs."""
+    return rounded(differences), differences + torch.rand_like(differences) - 0.5
+
+
+def rounded(x: Tensor) -> Tensor:
     """Rounded, with the gradient of what is not."""
     return x + (x.round() - x).detach()

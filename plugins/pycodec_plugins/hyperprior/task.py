@@ -20,7 +20,7 @@ from pycodec_plugins.metrics import Distortion
 
 from .codec import build_parts, is_quantized, load_floats, qualities, quantized_transform
 from .hyper import HyperTransform
-from .latent import split
+from .quantizer import mixed
 
 VALIDATED = (1, 3, 5, 8)
 CALIBRATION_IMAGES, CALIBRATION_SIDE = 16, 512
@@ -91,14 +91,14 @@ class HyperpriorTask(nn.Module):
         quality = torch.where(torch.rand(count) < 0.5, quality.round(), quality).to(images.device)
         transform, quantizer, entropy_model = self.parts
         latent = transform.analysis(images, quality)
-        seen, noisy = quantizer.surrogate(latent)
-        bpp = entropy_model.bits(noisy, seen, quality).sum((1, 2, 3)) / (height * width)
-        x_hat = transform.synthesis(seen, quality)
+        differences, means = quantizer.differences(latent)
+        symbols, noisy = mixed(differences)
+        bpp = entropy_model.bits(noisy, symbols, quality).sum((1, 2, 3)) / (height * width)
+        x_hat = transform.synthesis(symbols + means, quality)
         mse = (x_hat - images).square().mean((1, 2, 3))
         if self.rate_target is not None and self.distortion is not None:
             with torch.no_grad():
-                symbols = quantizer.differences(latent)[0].round()
-                rounded = entropy_model.bits(symbols, seen, quality).sum((1, 2, 3)) / (height * width)
+                rounded = entropy_model.bits(symbols, symbols, quality).sum((1, 2, 3)) / (height * width)
             loss = self.rate_target(bpp, rounded) + self.distortion(x_hat, images)
         else:
             lam = self.lambda_of(quality)
@@ -125,8 +125,12 @@ class HyperpriorTask(nn.Module):
     def initialize(self, path: Path) -> dict[str, Any]:
         """Start from the weights of a file; returns its metadata."""
         tensors, metadata = weights.load(path)
-        load_floats(self.parts, self.config, tensors)
+        self.load(tensors)
         return metadata
+
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Start from the tensors of a weights file."""
+        load_floats(self.parts, self.config, tensors)
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -157,7 +161,7 @@ class HyperpriorTask(nn.Module):
             hyper = HyperTransform(**hyper.config(), built=quantized_transform(self.config, arrays))
             hyper.hyper_analysis = analysis
         latents = [(hyper.analysis(x, torch.tensor([q])), q) for x, q in images]
-        means = parts.quantizer.freeze(split(y, hyper.hyper_channels)[1].round() for y, _ in latents)
+        means = parts.quantizer.freeze([y for y, _ in latents])
         symbols = [(parts.quantizer.quantize(y), q) for y, q in latents]
         coder = parts.entropy_model.freeze(symbols, parts.quantizer.dequantize)
         for prefix, integers in (("quantized.", arrays), ("means.", means), ("coder.", coder)):

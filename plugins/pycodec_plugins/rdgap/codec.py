@@ -1,0 +1,41 @@
+"""The codecs res_hyper and res_context: hyperprior codecs of one rate, in eight sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pycodec import Codec
+from pycodec_plugins.hyperprior import create_as
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def create_hyper(weights_file: str | Path | None = None) -> Codec:
+    """Res-hyper with the weights that come with it, or those of ``weights_file``.
+
+    Raises:
+        MissingWeights: there are none.
+    """
+    return _created("res_hyper", weights_file)
+
+
+def create_context(weights_file: str | Path | None = None) -> Codec:
+    """Res-context, likewise."""
+    return _created("res_context", weights_file)
+
+
+def _created(name: str, weights_file: str | Path | None) -> Codec:
+    return create_as(name, weights_file or WEIGHTS / f"{name}.safetensors")
+
+
+def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """What ``pycodec train`` trains; see `task.ResTask`."""
+    from .task import ResTask
+
+    return ResTask(config, options)
+
+
+create_hyper.training_task = training_task  # type: ignore[attr-defined]
+create_context.training_task = training_task  # type: ignore[attr-defined]
