@@ -145,6 +145,22 @@ class Codec:
         symbols = self._analyze(as_picture(image), self.quality_step(quality), device)
         return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
 
+    def compress_symbols(self, symbols: np.ndarray, image: ImageLike, quality: float | None = None) -> bytes:
+        """The .pci file of ``image`` with other symbols than its own, such as were optimised for it.
+
+        Args:
+            symbols: integers of the shape that `symbols` gives.
+            image: what they stand for; the file has its size, transparency and colour profile.
+            quality: that they were made for.
+
+        Raises:
+            InvalidInput: symbols that the entropy model cannot code, or that are not of this image's shape.
+        """
+        picture, step = as_picture(image), self.quality_step(quality)
+        if symbols.shape != (shape := self._shape(*picture.size)):
+            raise InvalidInput(f"symbols of shape {symbols.shape}, expected {shape} for this image")
+        return self._pack(np.ascontiguousarray(symbols, np.int32), picture, step)
+
     def file_symbols(self, data: bytes) -> np.ndarray:
         """The integers in a .pci file that this codec wrote, as `symbols` gives those of an image.
 
@@ -202,6 +218,9 @@ class Codec:
     def _encode(self, picture: Picture, step: int, device: str) -> bytes:
         with stage("transform"):
             symbols = self._analyze(picture, step, device)
+        return self._pack(symbols, picture, step)
+
+    def _pack(self, symbols: Symbols, picture: Picture, step: int) -> bytes:
         with stage("coding"):
             code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
             encode = code.encode_tensor if isinstance(symbols, Tensor) else code.encode
@@ -254,8 +273,8 @@ class Codec:
 
     def _decode_symbols(self, container: Container, device: str) -> Symbols:
         self._move(device)
-        header, stride = container.header, self.transform.stride
-        shape = self.transform.channels, -(-header.height // stride), -(-header.width // stride)
+        header = container.header
+        shape = self._shape(header.width, header.height)
         step, symbols = header.quality_step, None
         code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
         try:
@@ -278,6 +297,11 @@ class Codec:
             )
         return symbols
 
+    def _shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Of the symbols of an image."""
+        stride = self.transform.stride
+        return self.transform.channels, -(-height // stride), -(-width // stride)
+
     @torch.inference_mode()
     def _analyze(self, picture: Picture, step: int, device: str) -> Symbols:
         y = self.transform.analysis(*self._transform_input(picture, step, device))
@@ -290,11 +314,7 @@ class Codec:
     def _transform_input(self, picture: Picture, step: int, device: str) -> tuple[Tensor, Tensor]:
         """[1, 3, H, W], padded to the stride, and the quality [1]."""
         self._move(device)
-        width, height = picture.size
-        padding = -height % self.transform.stride, -width % self.transform.stride
-        rgb = picture.rgb
-        if any(padding):
-            rgb = np.pad(rgb, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")
+        rgb = images.padded(picture.rgb, self.transform.stride)
         pixels = torch.from_numpy(np.subtract(rgb, 128, dtype=np.float32))
         x = pixels.to(device).permute(2, 0, 1)[None]  # strides of channels_last
         return x, torch.tensor([step / 16], device=x.device)

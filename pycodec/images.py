@@ -85,6 +85,14 @@ class Picture:
         return self.rgb.shape[1], self.rgb.shape[0]
 
 
+def padded(rgb: np.ndarray, stride: int) -> np.ndarray:
+    """Pixels [H, W, 3], continued on the right and below by their last ones to whole strides: what transforms
+    see.
+    """
+    height, width = (-length % stride for length in rgb.shape[:2])
+    return np.pad(rgb, ((0, height), (0, width), (0, 0)), mode="edge") if height or width else rgb
+
+
 def as_picture(image: ImageLike) -> Picture:
     """Any image pycodec takes, in its internal form.
 

@@ -289,6 +289,81 @@ class DeclaredCodec(Protocol):
         ...
 
 
+class DifferentiableCodec(Protocol):
+    """What a codec with trained networks may offer besides: whoever optimises what is in a file, or asks how
+    good its model is, works with these.
+    """
+
+    def latent_model(self, quality: float | None = None) -> LatentModel:
+        """The codec's networks in floats at one quality, on the CPU; made anew, and their parameters are
+        fixed.
+
+        Raises:
+            InvalidInput: a quality that the codec does not have.
+        """
+        ...
+
+    def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:  # [1, ...] each -> [C, h, w] int32
+        """Symbols of latents as `LatentModel.encode` gives those of an image: rounded as they are for
+        files.
+        """
+        ...
+
+
+class LatentModel(Protocol):
+    """The differentiable parts of a codec at one quality: latents, what each of them costs, and the image.
+
+    A latent is what is sent at once: z, then y, of a hyperprior; a group of y where these depend on one
+    another.
+    """
+
+    stride: int
+    """Images have sides that are a multiple of it."""
+    lam: float | None
+    """Weight of the squared error (0..255 scale) against bits per pixel that it was trained with; None if
+    nobody knows."""
+
+    def encode(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:  # [N, 3, H, W] -> pairs of one shape [N, ...]
+        """Latents of ``x`` in the order in which they are sent: mean and scale of each, of the Gaussian from
+        which a stochastic encoder would draw it. Those of a codec that rounds are the value that is rounded,
+        and `ROUNDING_SCALE`.
+        """
+        ...
+
+    def decode(self, receive: Callable[[Prior], Tensor]) -> Tensor:  # -> [N, 3, H, W]
+        """Image of the latents that ``receive`` gives one after the other, each for what is known of it
+        before.
+
+        Who calls it decides what a latent goes through on its way: rounding, noise, or one of the relaxations
+        of rounding.
+        """
+        ...
+
+
+ROUNDING_SCALE = 12**-0.5
+"""Standard deviation of what rounding adds to a value spread wider than its steps."""
+
+
+class Prior(Protocol):
+    """What a decoder knows of a latent before it arrives: the distribution that decides its cost."""
+
+    mean: Tensor
+    """Values that rounding maps to 0: a latent is rounded to this plus integers. Of a shape that expands to
+    the latent's."""
+
+    def bits(self, values: Tensor) -> Tensor:
+        """Cost of each of ``values`` after rounding, or of what stands in for that: -log2 of the mass within
+        half a unit.
+        """
+        ...
+
+    def divergence(self, mean: Tensor, scale: Tensor, sample: Tensor) -> Tensor:
+        """Divergence KL(N(mean, scale^2) || prior) of each in bits, or an estimate without bias of it by
+        ``sample``, which was drawn from the former.
+        """
+        ...
+
+
 class Metric(Protocol):
     """Quality of images or of their distribution, accumulated over a data set."""
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "batch": ("pycodec.cli.batch:command", "Compress or decompress whole folders."),
     "demo": ("pycodec.cli.demo:command", "Take a photograph there and back and compare with JPEG."),
     "eval": ("pycodec.cli.eval:command", "Measure codecs on a folder of images: curves and a report."),
+    "bound": ("pycodec.cli.bound:command", "Ask estimators how far a codec is from the limit."),
     "compare": ("pycodec.cli.compare:command", "Show versions of a picture over one another, on a page."),
     "view": ("pycodec.cli.view:command", "Show what is in a .pci file, on a page."),
     "train": ("pycodec.cli.train:command", "Train a codec from a recipe."),

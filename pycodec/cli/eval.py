@@ -74,13 +74,13 @@ def command(
     from pycodec.evaluation.run import evaluate
     from pycodec.evaluation.subject import load_subject
 
-    specs = _names(codecs)
+    specs = names_of(codecs)
     chosen = _settings(settings, specs)
     paths = image_files(folder)
     if out.exists() and not out.is_dir():
         raise InvalidInput(f"{out} is a file, expected the name of a folder for the results")
     use_threads(threads)
-    qualities = load_qualities(_names(metrics), device)
+    qualities = load_qualities(names_of(metrics), device)
     subjects = [load_subject(spec, chosen.get(spec), device, threads) for spec in specs]
     images = [path.name for path in paths]
     per_image = [quality.name for quality in qualities if not quality.of_set]
@@ -106,7 +106,8 @@ def command(
         ctx.exit(1)
 
 
-def _names(text: str) -> list[str]:
+def names_of(text: str) -> list[str]:
+    """What stands between commas."""
     names = [name for name in (part.strip() for part in text.split(",")) if name]
     if not names:
         raise InvalidInput(f"{text!r} names nothing, expected names with commas between them")

@@ -13,19 +13,21 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pycodec import bitstream
+from pycodec import bitstream, images
 from pycodec.config import canonical_json
 from pycodec.errors import CorruptStream, InvalidInput, PycodecError, WeightsMismatch
 from pycodec.testing import golden, samples
 from pycodec.testing.checks import CheckFailure, CheckSkipped, check, checks, require, skip
 from pycodec.testing.common import PARTS
 from pycodec.testing.subject import Subject
+from pycodec.types import ROUNDING_SCALE
 
 SIZES = [(1, 1), (1, 7), (7, 1), (8, 8), (9, 17), (40, 56)]  # height, width
 MODES = ("L", "RGB", "RGBA")
 RISING_QUALITIES = 5
 LEAST_GROWTH = 0.95  # of the bytes from one quality to the next
 FINGERPRINT_BYTES = 32
+ALIKE = 0.15  # share by which a model in floats may differ from the integers of files
 
 
 @check("codec")
@@ -246,6 +248,73 @@ def _with_qualities(part: Any, qualities: tuple[float, float]) -> Any:
     view = copy.copy(part)
     view.qualities = tuple(qualities)
     return view
+
+
+@check("codec")
+def latent_model(subject: Subject) -> None:
+    """Its latent model (`pycodec.types.DifferentiableCodec`) is that of its files: rounded latents cost what
+    the symbols do and decode to the same image, about; cost and image have gradients.
+    """
+    c = subject.component
+    if not hasattr(c, "latent_model"):
+        skip("it offers no latent_model")
+    image, quality = samples.photo(72, 136), samples.qualities(c)[1]
+    model = c.latent_model(quality)
+    pixels = torch.from_numpy(images.padded(image, model.stride)).permute(2, 0, 1)[None].float() - 128
+    latents = [mean.detach().requires_grad_() for mean, scale in model.encode(pixels)]
+    waiting, bits = iter(latents), []
+
+    def receive(prior: Any) -> torch.Tensor:
+        mean = next(waiting)
+        value = mean + ((mean - prior.mean).round() + prior.mean - mean).detach()
+        bits.append(prior.bits(value).sum())
+        noise = prior.divergence(mean, torch.full_like(mean, ROUNDING_SCALE), value)
+        require(
+            noise.shape == mean.shape and bool(noise.isfinite().all()),
+            f"divergence of a latent {tuple(mean.shape)} is infinite, NaN or of shape {tuple(noise.shape)}, "
+            "expected a finite value of each; bound what logarithms are taken of",
+        )
+        return value
+
+    x_hat = model.decode(receive)
+    require(
+        len(bits) == len(latents),
+        f"decode receives {len(bits)} latents, expected the {len(latents)} that encode gives; let both "
+        "have one order",
+    )
+    symbols = c.latent_symbols([latent.detach() for latent in latents])
+    own = c.symbols(image, quality)
+    wrong = float(np.mean(symbols != own)) if symbols.shape == own.shape else 1.0
+    require(
+        wrong <= ALIKE,
+        f"{wrong:.1%} of latent_symbols of what encode gives are not those of compress, expected {ALIKE:.0%} "
+        "at most; give it the same order, and let encode use the trained weights",
+    )
+    ideal = float(c.entropy_model.code_length_bits(symbols, c.quality_step(quality)))
+    found = float(torch.stack(bits).sum().detach())
+    require(
+        abs(found - ideal) <= ALIKE * ideal,
+        f"rounded latents cost {found:.0f} bits in the model and {ideal:.0f} in a file, expected about the "
+        "same; use the prior that files are coded with",
+    )
+    decoded = x_hat[0, :, : image.shape[0], : image.shape[1]].permute(1, 2, 0).detach() + 128
+    apart = float(np.square(decoded.numpy().clip(0, 255) - c.reconstruct(image, quality)).mean())
+    error = float(np.square(image - c.reconstruct(image, quality).astype(np.float64)).mean())
+    require(
+        apart <= ALIKE * error + 1,
+        f"the model's image is off by {apart:.1f} (mean square) from the codec's, expected a fraction of the "
+        f"{error:.1f} by which that is from the original; use the synthesis that files are decoded with",
+    )
+    for what, loss, needed, every in (
+        ("cost", torch.stack(bits).sum(), all, "each"),
+        ("image", x_hat.square().sum(), any, "any"),
+    ):
+        gradients = torch.autograd.grad(loss, latents, retain_graph=True, allow_unused=True)
+        require(
+            needed(g is not None and bool(g.isfinite().all() and (g != 0).any()) for g in gradients),
+            f"the {what} has no gradient by {every} latent, expected a finite one that is not zero; "
+            "detach nothing",
+        )
 
 
 @check("codec")

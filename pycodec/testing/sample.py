@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pycodec import Codec, coding, weights
 from pycodec.coding.tables import apportion
 from pycodec.errors import CorruptStream, InvalidInput
+from pycodec.testing.sample_model import DifferentiableSampleCodec
 from pycodec.types import Config
 
 BLOCK = 4
@@ -23,7 +24,7 @@ def sample_codec(name: str = "sample", limit: int = 64) -> Codec:
     """Blocks of pixels, rounding and one table a whole quality; differentiable, and no weights to train."""
     parts = SampleTransform(), SampleQuantizer(limit), SampleEntropyModel(limit)
     fingerprint = weights.fingerprint({"limit": limit}, {})
-    return Codec(name, *parts, qualities=QUALITIES, fingerprint=fingerprint)
+    return DifferentiableSampleCodec(name, *parts, qualities=QUALITIES, fingerprint=fingerprint)
 
 
 class SampleTransform(nn.Module):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pycodec
-from pycodec.errors import CorruptStream, MissingWeights
+from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
 from pycodec.testing.samples import photo
 from pycodec_plugins.hyperprior.codec import build_parts
 from pycodec_plugins.hyperprior.entropy import ScaleHyperprior
@@ -127,6 +127,27 @@ def test_tables_learn_the_symbols_they_code() -> None:
     assert length(symbols, fitted, indexes) < 0.8 * length(symbols, plain, indexes)
     other = rng.integers(-2, 3, 100)
     assert length(other, fitted, np.full(100, 30)) == length(other, plain, np.full(100, 30))
+
+
+def test_a_bound_of_the_scale_holds_in_training_and_in_files() -> None:
+    torch.manual_seed(0)
+    model, bounded = (ScaleHyperprior(2, 2, width=4, **option) for option in ({}, {"scale_min": 0.5}))
+    bounded.load_state_dict(model.state_dict())
+    z = torch.zeros(1, 2, 3, 3)
+    for parameter in (model.scale[-1], bounded.scale[-1]):
+        parameter.bias.data.fill_(-1.5)  # scales of about 0.2
+    assert model.scales(model.scale(z)).max() < 0.3
+    assert torch.all(bounded.scales(bounded.scale(z)) == 0.5)
+    symbols = np.zeros((34, 3, 3), np.int32)
+    for each in (model, bounded):
+        each.freeze([(symbols, 1.0)], lambda symbols: torch.from_numpy(symbols)[None])
+    y, z = split(symbols, 2)
+    found, expected = bounded.scale_indexes(y, z), model.scale_indexes(y, z)
+    assert (found > expected).all()
+    assert np.exp(log_scales()[found]).min() == pytest.approx(0.5, rel=0.07)
+    assert ScaleHyperprior(**bounded.config()).scale_min == 0.5
+    with pytest.raises(InvalidInput, match=r"scale_min is 0\.05"):
+        ScaleHyperprior(2, 2, scale_min=0.05)
 
 
 def test_without_integers_nothing_is_coded() -> None:

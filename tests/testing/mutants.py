@@ -870,6 +870,58 @@ class PaddedStreams(Codec):
     entropy_model_factory = type("Padded48", (Padded,), {"channels": sample.SampleTransform.channels})
 
 
+class _WithModel(Codec):
+    """Its latent model has other members than it should."""
+
+    def latent_model(self, quality):
+        model = super().latent_model(quality)
+        vars(model).update(self.members(model))
+        return model
+
+
+@breaks("codec", "latent_model")
+class OtherQuality(Codec):
+    def latent_model(self, quality):
+        return super().latent_model(1)
+
+
+@breaks("codec", "latent_model")
+class MoreLatents(_WithModel):
+    def members(self, model):
+        encode = model.encode
+        return {"encode": lambda x: 2 * encode(x)}
+
+
+@breaks("codec", "latent_model")
+class WithoutImageGradient(_WithModel):
+    def members(self, model):
+        decode = model.decode
+        return {"decode": lambda receive: decode(lambda prior: receive(prior).detach())}
+
+
+@breaks("codec", "latent_model")
+class OtherSynthesis(_WithModel):
+    def members(self, model):
+        decode = model.decode
+        return {"decode": lambda receive: 0.5 * decode(receive)}
+
+
+@breaks("codec", "latent_model")
+class OtherPrior(_WithModel):
+    def members(self, model):
+        class Doubled(sample.SampleEntropyModel):
+            def bits(self, values, context, quality):
+                return 2 * super().bits(values, context, quality)
+
+        return {"_entropy_model": Doubled(64)}
+
+
+@breaks("codec", "latent_model")
+class OtherSymbols(Codec):
+    def latent_symbols(self, latents):
+        return super().latent_symbols(latents)[::-1]
+
+
 @breaks("codec", "golden_streams")
 class OtherWeights(Codec):
     def __init__(self):

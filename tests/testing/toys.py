@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import pycodec
 from pycodec import weights
 from pycodec.errors import InvalidInput
 from pycodec.evaluation.metrics import psnr
 from pycodec.testing import sample
+from pycodec.testing.sample_model import DifferentiableSampleCodec
 
 
 class Steady:
@@ -131,7 +131,7 @@ class Metric(Steady):
         return {}
 
 
-class Codec(Steady, pycodec.Codec):
+class Codec(Steady, DifferentiableSampleCodec):
     """The sample codec; its offset is one of the latent."""
 
     transform_factory = sample.SampleTransform

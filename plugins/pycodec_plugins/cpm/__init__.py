@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 _MODULE_OF = {
+    "IntegerRounding": "rounding",
     "QualityTable": "quality",
     "QuantizedResidualDCT": "quantized_dct",
     "ResidualDCT": "residual_dct",

@@ -38,6 +38,7 @@ def pycodec_register_quantizers(register):
         "integer_rounding",
         f"{HERE}.rounding:IntegerRounding",
         summary="rounding, straight-through gradient, noise for the rate",
+        aliases=("mixed",),
     )
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 import pycodec
 from pycodec import Codec, weights
+from pycodec.errors import InvalidInput
 from pycodec_plugins.cpm import QuantizedResidualDCT, load_quantized
 
 from . import decoders
 from .entropy import ScaleHyperprior, under
 from .hyper import FrozenTransform, HyperTransform
+from .latent import fold
 from .quantizer import ZeroCentered
+
+if TYPE_CHECKING:
+    from .latent_model import HyperpriorModel
 
 NAME = "hyperprior"
 WEIGHTS = Path(__file__).parent / "weights" / "hyperprior.safetensors"
+LAMBDAS = 0.0003, 0.05  # weights of the squared error (0..255 scale) at the lowest and the highest quality
 MSE = "mse"  # the decoder that is trained together with the rest
 QUALITIES = 8
 
@@ -137,23 +144,72 @@ def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:
         InvalidInput: there is no such decoder.
         WeightsMismatch: it was trained for other weights.
     """
-    return create_as(NAME, weights_file, decoder)
+    return HyperpriorCodec(NAME, weights_file, decoder)
 
 
-def create_as(name: str, weights_file: str | Path | None, decoder: str = MSE) -> Codec:
-    """`create`, of a codec whose files say another name."""
-    tensors, metadata = weights.load(weights_file or WEIGHTS)
-    config = metadata["config"]
-    if decoder != MSE:
-        tensors |= decoders.tensors_of(NAME, decoder, metadata["fingerprint"])
-    return Codec(
-        name,
-        *frozen_parts(config, tensors),
-        qualities=(1.0, float(qualities(config))),
-        default_quality=min(5.0, float(qualities(config))),
-        fingerprint=bytes.fromhex(metadata["fingerprint"]),
-        version=weights.fingerprint(config, tensors).hex() if decoder != MSE else None,
-    )
+class HyperpriorCodec(Codec):
+    """A codec of these parts, a `pycodec.types.DifferentiableCodec`.
+
+    Args:
+        name: that its files say.
+        weights_file, decoder: as those of `create`.
+    """
+
+    def __init__(self, name: str, weights_file: str | Path | None = None, decoder: str = MSE):
+        self._source = weights_file or WEIGHTS, decoder
+        tensors, metadata = self._load()
+        config = metadata["config"]
+        super().__init__(
+            name,
+            *frozen_parts(config, tensors),
+            qualities=(1.0, float(qualities(config))),
+            default_quality=min(5.0, float(qualities(config))),
+            fingerprint=bytes.fromhex(metadata["fingerprint"]),
+            version=weights.fingerprint(config, tensors).hex() if decoder != MSE else None,
+        )
+
+    def latent_model(self, quality: float | None = None) -> HyperpriorModel:
+        """The float networks at a quality; their latents are z, and y in as many parts as it is coded in.
+
+        Raises:
+            InvalidInput: a quality that it does not have, or the parts disagree about the order of y.
+        """
+        q = self.quality_step(quality) / 16
+        tensors, metadata = self._load()
+        config = metadata["config"]
+        parts = build_parts(config)
+        load_floats(parts, config, tensors)
+        if parts.quantizer.passes != parts.entropy_model.passes:
+            raise InvalidInput(
+                f"means follow in {parts.quantizer.passes} passes, scales in {parts.entropy_model.passes}; "
+                "expected one order of the latent, for a latent model"
+            )
+        count = qualities(config)
+        lambdas = metadata.get("lambdas", LAMBDAS if count > 1 else None)  # the first weights do not say
+        lam = lambda_of(torch.tensor(q), lambdas, count).item() if lambdas else None
+        return parts.entropy_model.model_class()(parts, q, lam).requires_grad_(False).eval()
+
+    def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:
+        """Packed symbols of z and y, by the means that files have."""
+        z, *groups = latents
+        entropy_model: Any = self.entropy_model  # a ScaleHyperprior
+        y = entropy_model.model_class().gathered(groups, z)
+        return self.quantizer.quantize(torch.cat([fold(y), z], 1))
+
+    def _load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        weights_file, decoder = self._source
+        tensors, metadata = weights.load(weights_file)
+        if decoder != MSE:
+            tensors |= decoders.tensors_of(NAME, decoder, metadata["fingerprint"])
+        return tensors, metadata
+
+
+def lambda_of(quality: Tensor, lambdas: Sequence[float], count: int) -> Tensor:
+    """Weight of the squared error (0..255 scale) against bits per pixel, geometric between the ``lambdas`` of
+    the lowest and the highest of so many qualities.
+    """
+    low, high = torch.tensor(lambdas).log()
+    return torch.exp(low + (high - low) * (quality - 1) / max(1, count - 1))
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from .integer import IntegerSynthesis, integer_arrays
 from .integer_layer import FRACTION, Arrays
 from .latent import fold, packed_channels, split
 
+if TYPE_CHECKING:
+    from .latent_model import HyperpriorModel
+
 Take = Callable[[Any, np.ndarray], None]
 
 
@@ -48,7 +51,13 @@ class ScaleHyperprior(nn.Module):
         width, deconvolution: of the network that gives the scales, see `HyperSynthesis`.
         qualities: whole qualities with a prior of z of their own.
         logarithmic: the network gives the logarithm of the scale, else the scale itself, as HiFiC's.
+        scale_min: lower bound of the scale, at least 0.11. Where scales are small, noise in place of rounding
+            promises other costs than files have; a bound keeps training away from there (Zhang et al. 2023,
+            "On uniform scalar quantization for learned image compression").
     """
+
+    passes = 1
+    """In which y is coded."""
 
     def __init__(
         self,
@@ -58,8 +67,12 @@ class ScaleHyperprior(nn.Module):
         deconvolution: bool = False,
         qualities: int = 8,
         logarithmic: bool = True,
+        scale_min: float = SCALE_MIN,
     ):
         super().__init__()
+        if not SCALE_MIN <= scale_min < SCALE_MAX:
+            raise InvalidInput(f"scale_min is {scale_min}, expected {SCALE_MIN} to {SCALE_MAX:g}")
+        self.scale_min = scale_min
         self.channels = packed_channels(channels, hyper_channels)
         self.qualities = 1.0, float(qualities)
         self.scale = HyperSynthesis(hyper_channels, channels, width, deconvolution)
@@ -74,6 +87,7 @@ class ScaleHyperprior(nn.Module):
             "deconvolution": deconvolution,
             "qualities": qualities,
             "logarithmic": logarithmic,
+            "scale_min": scale_min,
         }
 
     def config(self) -> dict:
@@ -85,7 +99,7 @@ class ScaleHyperprior(nn.Module):
         y, z = split(values.float(), hyper_channels)
         y_hat, z_hat = split(context.float(), hyper_channels)
         bits_z = self.prior.bits(z, z_hat, quality)
-        return torch.cat([fold(gaussian_bits(y, self._scales(self.raw_scales(y_hat, z_hat)))), bits_z], 1)
+        return torch.cat([fold(gaussian_bits(y, self.scales(self.raw_scales(y_hat, z_hat)))), bits_z], 1)
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
         """Stream of packed symbols (packed, h, w): z, then y."""
@@ -134,7 +148,7 @@ class ScaleHyperprior(nn.Module):
             y_hat, z_hat = (torch.from_numpy(part.astype(np.float32))[None] for part in (y, z))
             quality = torch.tensor([quality_step / 16])
             bits_z = self.prior.bits(z_hat, z_hat, quality).double().sum().item()
-            log_scale = self._scales(self.raw_scales(y_hat, z_hat))[0].log().numpy()
+            log_scale = self.scales(self.raw_scales(y_hat, z_hat))[0].log().numpy()
         indexes = np.searchsorted(log_thresholds(), log_scale, side="right")
         return bits_z + code_length_bits(y, self._tables(), indexes)
 
@@ -164,7 +178,8 @@ class ScaleHyperprior(nn.Module):
     def table_indexes(self, values: Tensor) -> np.ndarray:
         """Of each of such values, in C order."""
         found = np.searchsorted(self._thresholds(), values.contiguous().numpy().ravel(), side="right")
-        return found.astype(np.uint16)
+        least = np.searchsorted(log_thresholds(), math.log(self.scale_min), side="right")
+        return np.maximum(found, least).astype(np.uint16)
 
     def raw_scales(self, y: Tensor, z: Tensor) -> Tensor:
         """What the float network says of symbols ``y`` [N, C, 4 h, 4 w], of which it sees those before each,
@@ -172,6 +187,13 @@ class ScaleHyperprior(nn.Module):
         """
         raw: Tensor = self.scale(z)
         return raw
+
+    @staticmethod
+    def model_class() -> type[HyperpriorModel]:
+        """What a codec with this entropy model is as a latent model."""
+        from .latent_model import HyperpriorModel
+
+        return HyperpriorModel
 
     @torch.no_grad()
     def freeze(
@@ -228,9 +250,10 @@ class ScaleHyperprior(nn.Module):
         between = log_thresholds() if self.logarithmic else np.exp(log_thresholds())
         return np.rint(FRACTION * between).astype(np.int32)
 
-    def _scales(self, raw: Tensor) -> Tensor:
+    def scales(self, raw: Tensor) -> Tensor:
+        """Scales of what the float network says."""
         scale = torch.exp(raw.clamp(max=math.log(SCALE_MAX))) if self.logarithmic else raw
-        return lower_bound(scale, SCALE_MIN).clamp(max=SCALE_MAX)
+        return lower_bound(scale, self.scale_min).clamp(max=SCALE_MAX)
 
 
 def under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -55,7 +55,7 @@ class FactorizedPrior(nn.Module):
 
     def bits(self, values: Tensor, context: Tensor, quality: Tensor) -> Tensor:
         """Cost of ``values`` [N, C, h, w], rounded or with noise of width 1; the context is not looked at."""
-        return -torch.log2(lower_bound(self._mass(values.float(), quality), LIKELIHOOD_MIN))
+        return -torch.log2(lower_bound(self.mass(values.float(), quality), LIKELIHOOD_MIN))
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
         """Stream of ``symbols`` (C, h, w)."""
@@ -92,7 +92,7 @@ class FactorizedPrior(nn.Module):
         symbols = torch.arange(-RADIUS, RADIUS + 1.0)
         grid = symbols[None, None, :, None].expand(1, self.channels, -1, 1)
         for quality in range(1, len(self.log_scale.table) + 1):
-            mass = self._mass(grid, torch.tensor([float(quality)]))[0, :, :, 0].double().numpy()
+            mass = self.mass(grid, torch.tensor([float(quality)]))[0, :, :, 0].double().numpy()
             for pmf in mass:
                 centre = int(pmf.argmax())
                 likely = np.flatnonzero(pmf >= min(TAIL, pmf[centre]))
@@ -147,7 +147,7 @@ class FactorizedPrior(nn.Module):
             raise MissingWeights("this entropy model has no integer tables; load weights, or call freeze")
         return self.tables
 
-    def _mass(self, values: Tensor, quality: Tensor) -> Tensor:  # [N, C, h, w], [N] -> [N, C, h, w]
+    def mass(self, values: Tensor, quality: Tensor) -> Tensor:  # [N, C, h, w], [N] -> [N, C, h, w]
         """Probability of the interval of width 1 around each of ``values``."""
         with torch.autocast(values.device.type, enabled=False):
             scale = torch.exp(-self.log_scale(quality))[:, :, None, None]

@@ -32,6 +32,9 @@ class ZeroCentered(nn.Module):
         width, deconvolution: of the network that gives the means, see `HyperSynthesis`.
     """
 
+    passes = 1
+    """In which y is coded, as the entropy model has it too."""
+
     def __init__(self, channels: int, hyper_channels: int = 64, width: int = 48, deconvolution: bool = False):
         super().__init__()
         self.channels = packed_channels(channels, hyper_channels)

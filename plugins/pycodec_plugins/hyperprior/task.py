@@ -18,7 +18,15 @@ from pycodec.training.task import Losses, as_batch, quality_figures
 from pycodec_plugins.cpm import input_ranges, quantize
 from pycodec_plugins.metrics import Distortion
 
-from .codec import build_parts, is_quantized, load_floats, qualities, quantized_transform
+from .codec import (
+    LAMBDAS,
+    build_parts,
+    is_quantized,
+    lambda_of,
+    load_floats,
+    qualities,
+    quantized_transform,
+)
 from .hyper import HyperTransform
 from .quantizer import mixed
 
@@ -46,7 +54,7 @@ class HyperpriorTask(nn.Module):
     def __init__(
         self,
         config: Mapping[str, Any],
-        lambdas: tuple[float, float] = (0.0003, 0.05),
+        lambdas: tuple[float, float] = LAMBDAS,
         rate: float | None = None,
         perceptual: str = "auto",
         lpips_weights: str | None = None,
@@ -63,12 +71,11 @@ class HyperpriorTask(nn.Module):
         self.parts = build_parts(config)
         for name, module in self.parts.modules().items():
             self.add_module(name, module)
-        self.log_lambdas = torch.tensor(lambdas).log()
+        self.lambdas = list(lambdas)
         self.whole_qualities = [float(q) for q in range(1, qualities(config) + 1)]
 
     def lambda_of(self, quality: Tensor) -> Tensor:
-        low, high = self.log_lambdas
-        return torch.exp(low + (high - low) * (quality - 1) / max(1, len(self.whole_qualities) - 1))
+        return lambda_of(quality, self.lambdas, len(self.whole_qualities))
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
         transform = self.parts.transform.transform
@@ -169,7 +176,8 @@ class HyperpriorTask(nn.Module):
         card = dict(metadata.get("model_card", {}))
         if self.distortion is not None:
             card["rho"] = self.distortion.label
-        weights.save(path, tensors, {"config": self.config, **metadata, "model_card": card})
+        own = {"config": self.config, "lambdas": self.lambdas if self.rate_target is None else None}
+        weights.save(path, tensors, {**own, **metadata, "model_card": card})
 
 
 def whole_strides(image: np.ndarray, stride: int, side: int) -> np.ndarray:

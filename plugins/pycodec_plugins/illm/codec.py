@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from pycodec import Codec
-from pycodec_plugins.hyperprior import create_as
+from pycodec_plugins.hyperprior import HyperpriorCodec
 
 NAME = "hyperprior-illm"
 
 
 def create(weights_file: str | Path | None = None, decoder: str = "illm") -> Codec:
     """As `pycodec_plugins.hyperprior.codec.create`, but for the decoder that it takes by default."""
-    return create_as(NAME, weights_file, decoder)
+    return HyperpriorCodec(NAME, weights_file, decoder)
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

@@ -1,1 +1,1 @@
-"""How far from the limit: Res-hyper and Res-context (Zhang and Liu 2025)."""
+"""How far from the limit (Zhang & Liu 2025): estimators, quantizers, and codecs in several sizes."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pycodec import Codec
-from pycodec_plugins.hyperprior import create_as
+from pycodec_plugins.hyperprior import HyperpriorCodec
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -27,7 +27,7 @@ def create_context(weights_file: str | Path | None = None) -> Codec:
 
 
 def _created(name: str, weights_file: str | Path | None) -> Codec:
-    return create_as(name, weights_file or WEIGHTS / f"{name}.safetensors")
+    return HyperpriorCodec(name, weights_file or WEIGHTS / f"{name}.safetensors")
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from pycodec.errors import MissingWeights
-from pycodec_plugins.hyperprior import FRACTION, Arrays, ScaleHyperprior, Take, under
+from pycodec_plugins.hyperprior import FRACTION, Arrays, HyperpriorModel, ScaleHyperprior, Take, under
 
 from .context import ContextNetwork
 from .integer_context import IntegerContext, context_arrays
-from .quadtree import walk
+from .quadtree import PASSES, walk
 
 
 class QuadtreeHyperprior(ScaleHyperprior):
@@ -27,6 +27,8 @@ class QuadtreeHyperprior(ScaleHyperprior):
         channels, hyper_channels, width, deconvolution, qualities: of `ScaleHyperprior`.
         context: keyword arguments of `ContextNetwork`.
     """
+
+    passes = PASSES
 
     def __init__(
         self,
@@ -45,6 +47,12 @@ class QuadtreeHyperprior(ScaleHyperprior):
 
     def raw_scales(self, y: Tensor, z: Tensor) -> Tensor:
         return walk(self.scale(z), self.context, lambda here, scale: y.abs())
+
+    @staticmethod
+    def model_class() -> type[HyperpriorModel]:
+        from .latent_model import QuadtreeModel
+
+        return QuadtreeModel
 
     @torch.no_grad()
     def in_order(self, y: np.ndarray, z: np.ndarray, take: Take) -> None:

@@ -12,7 +12,7 @@ from pycodec_plugins.hyperprior import FRACTION, Arrays, ZeroCentered, rounded, 
 
 from .context import ContextNetwork
 from .integer_context import IntegerContext, context_arrays
-from .quadtree import walk
+from .quadtree import PASSES, walk
 
 
 class QuadtreeCentered(ZeroCentered):
@@ -23,6 +23,8 @@ class QuadtreeCentered(ZeroCentered):
         channels, hyper_channels, width, deconvolution: of `ZeroCentered`.
         context: keyword arguments of `ContextNetwork`.
     """
+
+    passes = PASSES
 
     def __init__(
         self,
