@@ -86,9 +86,7 @@ class Picture:
 
 
 def padded(rgb: np.ndarray, stride: int) -> np.ndarray:
-    """Pixels [H, W, 3], continued on the right and below by their last ones to whole strides: what transforms
-    see.
-    """
+    """Pixels [H, W, 3], continued to the right and below to whole strides: what transforms see."""
     height, width = (-length % stride for length in rgb.shape[:2])
     return np.pad(rgb, ((0, height), (0, width), (0, 0)), mode="edge") if height or width else rgb
 

@@ -1,6 +1,4 @@
-"""What estimators say of a codec on a folder of images, image by image, with everything kept that was
-found.
-"""
+"""What estimators say of a codec on a folder of images, image by image, all of it kept."""
 
 from __future__ import annotations
 

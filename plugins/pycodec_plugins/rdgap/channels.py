@@ -1,5 +1,4 @@
-"""What a latent goes through between encoder and decoder: rounding, or one of the things that stand in for
-it.
+"""What a latent goes through between encoder and decoder: rounding, or what stands in for it.
 
 A latent-based codec is a channel from image to reconstruction (Zhang & Liu 2025, section III). Its networks
 are a `pycodec.types.LatentModel`; what happens to each latent on its way, and what it costs, is a `Channel`.

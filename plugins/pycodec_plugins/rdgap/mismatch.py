@@ -1,6 +1,4 @@
-"""Surrogate loss against true loss: what a stand-in for rounding promises in training, and what files
-have.
-"""
+"""Surrogate loss against true loss: what a stand-in for rounding promises, and what files have."""
 
 from __future__ import annotations
 

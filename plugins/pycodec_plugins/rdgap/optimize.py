@@ -1,6 +1,4 @@
-"""Optimising the latents of one image while all networks stay as they are (Zhang & Liu 2025, section
-IV-A).
-"""
+"""Optimising the latents of one image, all networks fixed (Zhang & Liu 2025, section IV-A)."""
 
 from __future__ import annotations
 
