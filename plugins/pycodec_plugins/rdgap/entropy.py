@@ -24,7 +24,7 @@ class QuadtreeHyperprior(ScaleHyperprior):
     means added.
 
     Args:
-        channels, hyper_channels, width, deconvolution, qualities: of `ScaleHyperprior`.
+        channels, hyper_channels, width, deconvolution, qualities, scale_min: of `ScaleHyperprior`.
         context: keyword arguments of `ContextNetwork`.
     """
 
@@ -37,9 +37,10 @@ class QuadtreeHyperprior(ScaleHyperprior):
         width: int = 48,
         deconvolution: bool = False,
         qualities: int = 8,
+        scale_min: float = 0.11,
         context: Mapping[str, int] | None = None,
     ):
-        super().__init__(channels, hyper_channels, width, deconvolution, qualities)
+        super().__init__(channels, hyper_channels, width, deconvolution, qualities, scale_min=scale_min)
         self.context = ContextNetwork(channels, **(context or {}))
         self.integer_context: IntegerContext | None = None
         self._config = {**self._config, "context": dict(context or {})}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pycodec.errors import InvalidInput
 from pycodec_plugins.cpm import IntegerRounding
+from pycodec_plugins.hyperprior import rounded
 
 
 class AdditiveNoise(IntegerRounding):
@@ -37,9 +38,8 @@ class StraightThrough(IntegerRounding):
 
     def surrogate(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """The same rounded latent twice."""
-        y = y.float()
-        rounded = y + (y.round() - y).detach()
-        return rounded, rounded
+        seen = rounded(y.float())
+        return seen, seen
 
 
 class SoftToHard(IntegerRounding):
