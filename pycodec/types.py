@@ -310,6 +310,34 @@ class DifferentiableCodec(Protocol):
         ...
 
 
+class OptimizableCodec(Protocol):
+    """What a codec may offer besides whose symbols do not stand for rounded latents: an optimiser of its own
+    for the symbols of one image.
+    """
+
+    def optimized_symbols(
+        self,
+        image: Any,
+        lam: float,
+        steps: int,
+        quality: float | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        watcher: Callable[[int, float], None] = lambda done, loss: None,
+    ) -> np.ndarray:  # [C, h, w] int32
+        """Symbols, of the shape that `pycodec.Codec.symbols` gives, with which bits per pixel plus ``lam``
+        times the squared error (0..255 scale) is less than with its own.
+
+        Args:
+            image, quality, device: as those of `pycodec.Codec.compress`.
+            lam: weight of the squared error.
+            steps: of the optimiser.
+            seed: of what is drawn at random.
+            watcher: told after each step how many are done, and the loss.
+        """
+        ...
+
+
 class LatentModel(Protocol):
     """The differentiable parts of a codec at one quality: latents, what each of them costs, and the image.
 

@@ -37,9 +37,10 @@ MAY_IMPORT = {
     "evaluation": ["codec"],
     "batch": ["codec"],
     "pillow": ["codec"],
+    "optimization": ["codec"],
     "testing": ["codec"],  # public names only, see PRIVATE
     "sweep": ["training", "evaluation"],
-    "cli": ["sweep", "batch", "pillow", "doctor", "new_plugin", "testing"],
+    "cli": ["sweep", "optimization", "batch", "pillow", "doctor", "new_plugin", "testing"],
     "__main__": ["cli"],
 }
 

@@ -27,6 +27,19 @@ if TYPE_CHECKING:
 @click.option("--weights", metavar="FILE", help="Weights of your own, from pycodec train or export.")
 @click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16, or as a classical codec counts.")
 @click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
+@click.option(
+    "--optimize",
+    type=click.IntRange(min=1),
+    metavar="STEPS",
+    help="Optimise the file for this image; hundreds to thousands of steps, minutes.",
+)
+@click.option(
+    "--lambda",
+    "lam",
+    type=float,
+    metavar="L",
+    help="Of --optimize: weight of the squared error against bits per pixel [default: the codec's].",
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
 @click.option("--profile", is_flag=True, help="Also print where the time goes.")
@@ -37,6 +50,8 @@ def command(
     weights: str | None,
     quality: float | None,
     bpp: float | None,
+    optimize: int | None,
+    lam: float | None,
     device: str,
     threads: int | None,
     profile: bool,
@@ -46,19 +61,30 @@ def command(
     Grey stays grey, transparency is kept without loss, and so is the colour profile. EXIF orientation is
     applied; other metadata are dropped. A classical codec writes a file of its own format, and refuses what
     that does not keep.
+
+    With --optimize, what the file holds is optimised for this image; it decodes as any other, and is kept
+    only if bits per pixel plus lambda times the squared error came out lower. Codecs of the hyperprior family
+    can, and cpm.
     """
     from pycodec.images import as_picture
 
     picture = as_picture(source)
     for note in picture.notes:
         click.echo(f"warning: {source}: {note}", err=True)
+    if lam is not None and optimize is None:
+        raise InvalidInput("--lambda goes with --optimize; add the number of steps, --optimize 2000")
+    if bpp is not None and optimize is not None:
+        raise InvalidInput("--optimize starts from a quality; leave out --bpp")
     codec = loading.load(name, weights_file=weights)
     target = str(Path(source).with_suffix(getattr(codec, "suffix", ".pci"))) if output is None else output
     refuse_same_file(source, target)
     use_threads(threads)
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
-        data = _coded(codec, picture, quality, bpp, device)
+        if optimize is None:
+            data = _coded(codec, picture, quality, bpp, device)
+        else:
+            data = _optimized(codec, picture, quality, optimize, lam, device)
     seconds = time.perf_counter() - start
     files.write_bytes(target, data)
     width, height = picture.size
@@ -95,6 +121,38 @@ def _coded(codec: Any, picture: Picture, quality: float | None, bpp: float | Non
     width, height = picture.size
     with profiling.stage("coding"):
         return encode_to_size(codec, picture, math.floor(bpp * width * height / 8))[0]
+
+
+def _optimized(
+    codec: Any, picture: Picture, quality: float | None, steps: int, lam: float | None, device: str
+) -> bytes:
+    """The file with optimised symbols, if it is better; progress and what came of it on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pycodec.optimization.files import compress_optimized
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("optimising", total=steps)
+        found = compress_optimized(
+            codec,
+            picture,
+            steps,
+            quality,
+            lam,
+            device,
+            watcher=lambda done, loss: bar.update(task, completed=done),
+        )
+    (before, error), (after, new_error) = found.plain, found.optimized
+    click.echo(
+        f"{steps} steps at lambda {found.lam:.4g}: {before:.4f} to {after:.4f} bpp, "
+        f"squared error {error:.3f} to {new_error:.3f}"
+        + ("" if found.better else "; no better, so this is the file without them"),
+        err=True,
+    )
+    return found.data
 
 
 def use_threads(threads: int | None) -> None:

@@ -11,14 +11,14 @@ from PIL import Image
 
 import pycodec
 from pycodec.errors import InvalidInput
+from pycodec.optimization.channels import Gumbel, rounding, transmit
+from pycodec.optimization.latents import annealed, lagrangian, temperature
+from pycodec.optimization.target import ImageTarget
 from pycodec.testing import sample_codec
 from pycodec.testing.samples import photo
 from pycodec_plugins.hyperprior import GaussianPrior
 from pycodec_plugins.hyperprior.task import HyperpriorTask
-from pycodec_plugins.rdgap.channels import Gumbel, rounding, transmit
 from pycodec_plugins.rdgap.estimators import AnnealedRD, GaussianUpperBound, OperationalRD
-from pycodec_plugins.rdgap.optimize import annealed, lagrangian, temperature
-from pycodec_plugins.rdgap.target import ImageTarget
 
 CONFIG = {
     "qualities": 2,

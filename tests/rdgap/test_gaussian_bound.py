@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from pycodec.optimization import channels
+from pycodec.optimization.target import Target
 from pycodec_plugins.hyperprior import GaussianPrior
-from pycodec_plugins.rdgap import channels, estimators
+from pycodec_plugins.rdgap import estimators
 from pycodec_plugins.rdgap.estimators import upper_bound
 from pycodec_plugins.rdgap.gaussian_source import LinearModel, reverse_water_filling
-from pycodec_plugins.rdgap.target import Target
 
 COVARIANCES = {
     "memoryless": np.eye(4),

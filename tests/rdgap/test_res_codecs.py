@@ -12,15 +12,15 @@ from PIL import Image
 import pycodec
 from pycodec import cli, weights
 from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
+from pycodec.optimization.channels import rounding, transmit
+from pycodec.optimization.target import ImageTarget
 from pycodec.testing import check_codec
 from pycodec.testing.samples import photo
 from pycodec.types import Prior
 from pycodec_plugins.hyperprior import HyperpriorTask, gaussian, split
 from pycodec_plugins.rdgap import sizes
-from pycodec_plugins.rdgap.channels import rounding, transmit
 from pycodec_plugins.rdgap.estimators import AnnealedRD, GaussianUpperBound
 from pycodec_plugins.rdgap.quadtree import PASSES, passes
-from pycodec_plugins.rdgap.target import ImageTarget
 from pycodec_plugins.rdgap.task import ResTask
 
 SMALL = {"depth": 1, "width": 16}

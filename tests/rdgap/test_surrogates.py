@@ -11,10 +11,10 @@ from PIL import Image
 
 import pycodec
 from pycodec.cli import main
+from pycodec.optimization.target import Target
 from pycodec.testing.samples import photo
 from pycodec_plugins.rdgap.gaussian_source import PlainLatents
 from pycodec_plugins.rdgap.mismatch import Mismatch, mismatch
-from pycodec_plugins.rdgap.target import Target
 
 NAMES = ("additive_noise", "straight_through", "mixed", "soft_to_hard")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,11 +13,17 @@ from torch import Tensor, nn
 
 from pycodec import Codec, weights
 from pycodec.errors import InvalidInput
+from pycodec.optimization.latents import Watcher
+from pycodec.optimization.target import ImageTarget
 from pycodec.training.task import Losses, as_batch, ms_ssim, quality_figures
 
 from .autoencoder import ResidualAutoencoder
 from .centers import LearnedCenters
 from .entropy import CategoricalContext
+from .optimize import SymbolModel
+
+if TYPE_CHECKING:
+    from pycodec.images import ImageLike
 
 NAME = "cpm"
 WEIGHTS = Path(__file__).parent / "weights" / "cpm.safetensors"
@@ -57,7 +63,7 @@ def create(weights_file: str | Path | None = None) -> Codec:
     tensors, metadata = weights.load(weights_file or WEIGHTS)
     transform, quantizer, entropy_model = restored(metadata["config"], tensors)
     entropy_model.load_integer_tensors(tensors, "context.")
-    return Codec(
+    return CpmCodec(
         NAME,
         transform,
         quantizer,
@@ -66,6 +72,27 @@ def create(weights_file: str | Path | None = None) -> Codec:
         default_quality=float(transform.maps),
         fingerprint=bytes.fromhex(metadata["fingerprint"]),
     )
+
+
+class CpmCodec(Codec):
+    """A `pycodec.types.OptimizableCodec`."""
+
+    def optimized_symbols(
+        self,
+        image: ImageLike,
+        lam: float,
+        steps: int,
+        quality: float | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        watcher: Watcher = lambda done, loss: None,
+    ) -> np.ndarray:
+        self._move(device)
+        model = SymbolModel(
+            self.transform, self.quantizer, self.entropy_model, self.quality_step(quality) / 16
+        )
+        target = ImageTarget(image, self.transform.stride, device)
+        return model.optimized(target, lam, steps, torch.Generator(device).manual_seed(seed), watcher)
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> CpmTask:

@@ -12,9 +12,8 @@ import click
 from pycodec.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from pycodec.optimization.target import Target
     from pycodec.types import LatentModel
-
-    from .target import Target
 
 QUANTIZERS = "additive_noise,straight_through,integer_rounding,soft_to_hard"
 VALUES = 1 << 15  # of the known source
@@ -87,8 +86,9 @@ def command(
 def _gaussians(scales: str, scale_min: float, seed: int) -> Iterator[tuple[str, LatentModel, list[Target]]]:
     import torch
 
+    from pycodec.optimization.target import Target
+
     from .gaussian_source import PlainLatents
-    from .target import Target
 
     try:
         values = [float(text) for text in scales.split(",")]
@@ -107,8 +107,7 @@ def _codec(spec: str, quality: float | None, folder: Path) -> Iterator[tuple[str
 
     from pycodec.evaluation.rd import image_files
     from pycodec.evaluation.spec import load_codec
-
-    from .target import ImageTarget
+    from pycodec.optimization.target import ImageTarget
 
     codec = load_codec(spec)
     if not hasattr(codec, "latent_model"):

@@ -25,11 +25,11 @@ from PIL import Image
 from pycodec.codec import check_device
 from pycodec.errors import InvalidInput
 from pycodec.images import as_picture
+from pycodec.optimization.channels import GaussianNoise, transmit
+from pycodec.optimization.files import cost
+from pycodec.optimization.latents import STEPS, annealed, posterior
+from pycodec.optimization.target import ImageTarget, Target
 from pycodec.types import LatentModel
-
-from .channels import GaussianNoise, transmit
-from .optimize import STEPS, annealed, posterior
-from .target import ImageTarget, Target
 
 
 class Point(NamedTuple):
@@ -67,10 +67,7 @@ def averages(measure: Callable[[Image.Image], Point], images: Sequence[Image.Ima
 
 def file_point(codec: Any, image: Image.Image, data: bytes) -> Point:
     """Of a file and what it decodes to."""
-    original = as_picture(image).rgb
-    decoded = np.asarray(codec.decompress(data).convert("RGB"), np.float64)
-    pixels = original.shape[0] * original.shape[1]
-    return Point(8 * len(data) / pixels, float(np.square(decoded - original).mean()))
+    return Point(*cost(codec, as_picture(image), data))
 
 
 class OperationalRD:

@@ -10,12 +10,11 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
+from pycodec.optimization.channels import GaussianNoise
+from pycodec.optimization.latents import lagrangian
+from pycodec.optimization.target import Target
 from pycodec.types import ROUNDING_SCALE, Prior
 from pycodec_plugins.hyperprior import GaussianPrior
-
-from .channels import GaussianNoise
-from .optimize import lagrangian
-from .target import Target
 
 
 def reverse_water_filling(variances: Sequence[float], mse: float) -> float:

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from pycodec.errors import InvalidInput
+from pycodec.optimization.channels import Channel, Latent, Surrogate, rounding, transmit
+from pycodec.optimization.target import Target
 from pycodec.types import LatentModel
-
-from .channels import Channel, Latent, Surrogate, rounding, transmit
-from .target import Target
 
 GAIN_STEP = 0.02  # of the gain, to both sides of 1
 

@@ -65,7 +65,7 @@ def annealed(
         latents = [(value, scale) for value, (_, scale) in zip(values, start, strict=True)]
         return lagrangian(model, target, latents, Gumbel(temperature(share), generator), lam)
 
-    _minimise(values, loss, steps, watcher)
+    minimise(values, loss, steps, watcher)
     return [value.detach() for value in values]
 
 
@@ -89,11 +89,11 @@ def posterior(
         latents = [(m, s.exp()) for m, s in zip(means, log_scales, strict=True)]
         return lagrangian(model, target, latents, GaussianNoise(generator), lam)
 
-    _minimise([*means, *log_scales], loss, steps, watcher)
+    minimise([*means, *log_scales], loss, steps, watcher)
     return [(m.detach(), s.detach().exp()) for m, s in zip(means, log_scales, strict=True)]
 
 
-def _minimise(variables: list[Tensor], loss: Callable[[float], Tensor], steps: int, watcher: Watcher) -> None:
+def minimise(variables: list[Tensor], loss: Callable[[float], Tensor], steps: int, watcher: Watcher) -> None:
     """Adam on the mean of what ``loss`` gives for the share of steps done."""
     optimizer = torch.optim.Adam(variables, FIRST_RATE)
     for step in range(steps):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pycodec.images import as_picture, padded
+
+if TYPE_CHECKING:
+    from pycodec.images import ImageLike
 
 
 class Target:
@@ -37,12 +41,12 @@ class ImageTarget(Target):
     """An image; its squared error is on the 0..255 scale, mean over pixels and channels.
 
     Args:
-        image: any.
+        image: any that pycodec takes.
         stride: images that the encoder takes have sides that are a multiple of it.
         device: where the encoder is.
     """
 
-    def __init__(self, image: Image.Image, stride: int, device: str = "cpu"):
+    def __init__(self, image: ImageLike, stride: int, device: str = "cpu"):
         rgb = as_picture(image).rgb
         self.height, self.width = rgb.shape[:2]
         pixels = np.subtract(padded(rgb, stride), 128, dtype=np.float32)

@@ -76,25 +76,31 @@ class Gumbel:
         generator: draws the choices.
     """
 
-    LIMIT = 1 - 1e-5  # of distances, whose atanh is to be finite
-
     def __init__(self, temperature: float, generator: torch.Generator | None = None):
         self.temperature, self.generator = temperature, generator
 
     def __call__(self, latent: Latent, prior: Prior) -> tuple[Tensor, Tensor]:
         difference = latent[0] - prior.mean
         low = difference.detach().floor()
-        above = difference - low
-        # Logit of rounding up: -atanh(1 - above) / T against -atanh(above) / T.
-        logit = torch.atanh(above.clamp(max=self.LIMIT)) - torch.atanh((1 - above).clamp(max=self.LIMIT))
-        uniform = torch.rand(
-            above.shape, generator=self.generator, device=above.device, dtype=above.dtype
-        )  # its logit is the difference of two Gumbel variables
-        chosen = torch.sigmoid(
-            (logit / self.temperature + uniform.clamp(1e-7, 1 - 1e-7).logit()) / self.temperature
-        )
-        value = low + chosen + prior.mean
+        value = low + rounded_up(difference - low, self.temperature, self.generator) + prior.mean
         return value, prior.bits(value)
+
+
+DISTANCE_MAX = 1 - 1e-5  # whose atanh is finite
+
+
+def rounded_up(above: Tensor, temperature: float, generator: torch.Generator | None = None) -> Tensor:
+    """The choice between the two neighbours of a value, drawn and relaxed: 0 the lower, 1 the upper.
+
+    Args:
+        above: how far above the lower one it is, 0..1.
+        temperature, generator: see `Gumbel`.
+    """
+    # Logit of the upper one: -atanh(1 - above) / T against -atanh(above) / T.
+    logit = torch.atanh(above.clamp(max=DISTANCE_MAX)) - torch.atanh((1 - above).clamp(max=DISTANCE_MAX))
+    # The logit of a uniform variable is the difference of two Gumbel variables.
+    uniform = torch.rand(above.shape, generator=generator, device=above.device, dtype=above.dtype)
+    return torch.sigmoid((logit / temperature + uniform.clamp(1e-7, 1 - 1e-7).logit()) / temperature)
 
 
 class Surrogate:
