@@ -16,6 +16,7 @@ from pycodec_plugins.illm.decoder_task import STAGES, DecoderTask
 from pycodec_plugins.illm.unet import NORMS
 
 SWEEPS = {"hyperprior_illm": 1 + 4 + 4, "illm_norms": 4, "illm_labels": 4}
+SWEEPS |= {f"hyperprior_{name}": count for name, count in SWEEPS.items() if name.startswith("illm_")}
 
 
 def takes(kind: str, name: str, options: dict[str, Any]) -> None:
