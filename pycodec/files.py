@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from pycodec.errors import InvalidInput
 
@@ -25,6 +25,23 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         OSError: the file cannot be read.
     """
     return sys.stdin.buffer.read() if os.fspath(path) == "-" else Path(path).read_bytes()
+
+
+def lock(file: IO[Any]) -> bool:
+    """Take an open file for this process, until it is closed; the system gives it back if we are killed.
+
+    Returns:
+        False if another process has it. On a file system without locks, nobody is known to.
+    """
+    import fcntl  # not on every system
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

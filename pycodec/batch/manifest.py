@@ -6,7 +6,6 @@ leaves at most the beginning of a line, which the next one cuts off.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pycodec import files
 from pycodec.errors import InvalidInput
 
 NAME = "manifest.jsonl"
@@ -100,14 +100,10 @@ class Manifest:
         self.records[record.target] = record
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not files.lock(self._file):
             raise InvalidInput(
                 f"another pycodec batch is writing to {self.path.parent}: wait until it has ended"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
+            )
 
     def _read(self) -> dict[str, Record]:
         self._file.seek(0)

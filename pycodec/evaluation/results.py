@@ -8,7 +8,6 @@ are its own and measures the others anew.
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
 import json
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pycodec import files
 from pycodec.errors import InvalidInput
 from pycodec.evaluation.anchors import Published
 from pycodec.evaluation.curves import bd_quality, bd_rate, mean_at_rates
@@ -70,12 +70,10 @@ def journal(path: Path) -> Iterator[Journal]:
         OSError: it cannot be written.
     """
     with path.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not files.lock(file):
             raise InvalidInput(
                 f"another run writes to {path}; wait for it, or name another folder with --out"
-            ) from error
+            )
         yield Journal(file)
 
 

@@ -6,7 +6,6 @@ given several times at once, each takes points that no other one works on.
 
 from __future__ import annotations
 
-import fcntl
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from pycodec.evaluation.rd import image_files
 from pycodec.evaluation.results import json_text
 from pycodec.evaluation.run import Failure, Outcome, Watcher, evaluate
 from pycodec.evaluation.subject import load_subject
-from pycodec.files import write_bytes
+from pycodec.files import lock, write_bytes
 from pycodec.training.checkpoint import CHECKPOINT, load_progress
 from pycodec.training.data import find_images
 from pycodec.training.recipe import Recipe, find_recipe, load_recipe
@@ -34,11 +33,9 @@ from .files import pin
 from .spec import WEIGHTS, Point, Sweep, fill, folder_name
 
 DOCUMENT = "sweep.json"
-OF_POINTS = (
-    "codecs",
-    "mean_points",
-    "set_metrics",
-)  # what a results document has by codec, this has by point
+OF_POINTS = ("codecs", "mean_points", "set_metrics")
+"""What a results document has by codec, this has by point."""
+
 MEASURED = "measured"  # folder of a point: what pycodec eval writes, but for its report
 
 
@@ -281,9 +278,4 @@ def _locked(folder: Path) -> Iterator[bool]:
     """Whether the folder of a point is ours until the block ends; a process that is killed gives it back."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield lock(file)

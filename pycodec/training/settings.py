@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pycodec.errors import InvalidInput, near_names
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .tables import tomllib
 
 
 def apply_settings(

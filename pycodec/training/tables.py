@@ -12,7 +12,7 @@ from pycodec.errors import InvalidInput, near_names
 from pycodec.runtime import get_runtime
 
 if sys.version_info >= (3, 11):
-    import tomllib
+    import tomllib as tomllib  # also for others
 else:
     import tomli as tomllib
 

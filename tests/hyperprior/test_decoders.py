@@ -134,7 +134,7 @@ def test_a_decoder_starts_where_its_codec_is(base: Path, tmp_path: Path) -> None
     assert not y.requires_grad and decoder(y, quality).requires_grad
     found = decoder(y, quality)[0].permute(1, 2, 0).add(128).clamp(0, 255).round().detach().numpy()
     assert np.abs(found - codec.reconstruct(image, 4)).max() <= 2  # the codec's synthesis is in integers
-    decoder.save(tmp_path / "same.safetensors", [(x, 4.0)], {})
+    decoder.save(tmp_path / "same.safetensors", [image], [4.0], {})
     same = pycodec.load(weights_file=base, decoder=str(tmp_path / "same.safetensors"))
     apart = same.reconstruct(image, 4).astype(int) - codec.reconstruct(image, 4)
     assert np.abs(apart).max() <= 2

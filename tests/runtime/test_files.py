@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pycodec.errors import InvalidInput
-from pycodec.files import open_output, read_bytes, write_bytes
+from pycodec.files import lock, open_output, read_bytes, write_bytes
 
 
 @pytest.mark.parametrize("old", [None, b"old"])
@@ -59,3 +60,22 @@ def test_a_dash_is_standard_input_and_output(python) -> None:
     program = "from pycodec.files import *; write_bytes('-', read_bytes('-').upper())"
     done = python("-c", program, stdin="abc")
     assert (done.returncode, done.stdout) == (0, "ABC")
+
+
+def test_a_lock_is_held_until_the_file_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("a") as first, path.open("a") as second:
+        assert lock(first) and not lock(second)
+        first.close()
+        assert lock(second)
+
+
+def test_without_locks_nobody_is_known_to_hold_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (tmp_path / "lock").open("a") as file:
+        assert lock(file)

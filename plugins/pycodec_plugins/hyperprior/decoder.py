@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from pycodec import weights
-from pycodec_plugins.cpm import input_ranges, quantize
 
 from . import decoders
 from .codec import (
@@ -21,10 +20,9 @@ from .codec import (
     frozen_parts,
     is_quantized,
     load_floats,
-    qualities,
 )
 from .latent import split
-from .task import QUALITY_STEP, whole_strides
+from .task import calibration_pairs, quantized_arrays, whole_strides
 
 
 class Decoder(nn.Module):
@@ -69,9 +67,9 @@ class Decoder(nn.Module):
             ]
         return split(torch.cat(found), parts.transform.hyper_channels)[0]
 
-    def whole(self, image: np.ndarray, side: int | None = None) -> np.ndarray:
-        """The corner of an image [H, W, 3] with whole strides, at most ``side`` pixels either way."""
-        return whole_strides(image, self._frozen[0].transform.stride, side or max(image.shape))
+    def whole(self, image: np.ndarray) -> np.ndarray:
+        """The corner of an image [H, W, 3] with whole strides."""
+        return whole_strides(image, self._frozen[0].transform.stride, max(image.shape))
 
     def load(self, path: Path) -> dict[str, Any]:
         """Start from the decoder of a file; returns its metadata."""
@@ -80,17 +78,20 @@ class Decoder(nn.Module):
         load_floats(self._floats[0], self.config, tensors)
         return weights.read_metadata(path)
 
-    def save(self, path: Path, images: Sequence[tuple[Tensor, float]], metadata: dict[str, Any]) -> None:
+    def save(
+        self, path: Path, images: Sequence[np.ndarray], qualities: Sequence[float], metadata: dict[str, Any]
+    ) -> None:
         """Write the decoder, in integers if the codec's transform has such a form.
 
         Args:
             path: of the file.
-            images: ([1, 3, H, W], quality) on which the ranges of activations are measured.
+            images: [H, W, 3] uint8, on which the ranges of activations are measured.
+            qualities: at these.
             metadata: further metadata of the file.
         """
         if is_quantized(self.config):
-            steps = range(QUALITY_STEP, QUALITY_STEP * qualities(self.config) + 1)
-            arrays = quantize(self.transform, input_ranges(self.transform, images), steps)
+            pairs = calibration_pairs(images, self._frozen[0].transform.stride, qualities)
+            arrays = quantized_arrays(self.config, self.transform, pairs)
             tensors = {f"quantized.{name}": array for name, array in arrays.items()}
         else:
             state = self.transform.state_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,15 +155,10 @@ class HyperpriorTask(nn.Module):
             if not (is_quantized(self.config) and f"{name}.{key}".startswith("transform.transform."))
         }
         hyper = parts.transform.eval()
-        images = [
-            (as_batch(whole_strides(image, hyper.stride, CALIBRATION_SIDE)), q)
-            for i, image in enumerate(calibration[:CALIBRATION_IMAGES])
-            for q in self.whole_qualities[i % 2 :: 2] or self.whole_qualities
-        ]
+        images = calibration_pairs(calibration, hyper.stride, self.whole_qualities)
         arrays: dict[str, np.ndarray] = {}
         if is_quantized(self.config):
-            steps = range(QUALITY_STEP, QUALITY_STEP * qualities(self.config) + 1)
-            arrays = quantize(hyper.transform, input_ranges(hyper.transform, images), steps)
+            arrays = quantized_arrays(self.config, hyper.transform, images)
             analysis = hyper.hyper_analysis
             hyper = HyperTransform(**hyper.config(), built=quantized_transform(self.config, arrays))
             hyper.hyper_analysis = analysis
@@ -178,6 +173,25 @@ class HyperpriorTask(nn.Module):
             card["rho"] = self.distortion.label
         own = {"config": self.config, "lambdas": self.lambdas if self.rate_target is None else None}
         weights.save(path, tensors, {**own, **metadata, "model_card": card})
+
+
+def calibration_pairs(
+    images: Sequence[np.ndarray], stride: int, qualities: Sequence[float]
+) -> list[tuple[Tensor, float]]:
+    """What integers are fitted to: some of the images, as [1, 3, H, W], each with half of the qualities."""
+    return [
+        (as_batch(whole_strides(image, stride, CALIBRATION_SIDE)), q)
+        for i, image in enumerate(images[:CALIBRATION_IMAGES])
+        for q in qualities[i % 2 :: 2] or qualities
+    ]
+
+
+def quantized_arrays(
+    config: Mapping[str, Any], transform: Any, images: Sequence[tuple[Tensor, float]]
+) -> dict[str, np.ndarray]:
+    """Arrays of the integer form of a trained transform, for all qualities of the codec."""
+    steps = range(QUALITY_STEP, QUALITY_STEP * qualities(config) + 1)
+    return quantize(transform, input_ranges(transform, images), steps)
 
 
 def whole_strides(image: np.ndarray, stride: int, side: int) -> np.ndarray:

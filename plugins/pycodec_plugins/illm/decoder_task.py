@@ -16,7 +16,6 @@ from pycodec.training.task import Losses, as_batch, quality_figures
 from pycodec_plugins.hyperprior import Decoder
 from pycodec_plugins.metrics import Distortion
 
-CALIBRATION_IMAGES, CALIBRATION_SIDE = 16, 512
 STAGES = ("distortion", "adversarial")
 
 
@@ -105,10 +104,5 @@ class DecoderTask(nn.Module):
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the decoder's weights; the model card says what rho was."""
-        images = [
-            (as_batch(self.decoder.whole(image, CALIBRATION_SIDE)), q)
-            for i, image in enumerate(calibration[:CALIBRATION_IMAGES])
-            for q in self._each[i % 2 :: 2] or self._each
-        ]
         card = {**metadata.get("model_card", {}), "rho": self.distortion.label}
-        self.decoder.save(path, images, {**metadata, "model_card": card})
+        self.decoder.save(path, calibration, self._each, {**metadata, "model_card": card})
