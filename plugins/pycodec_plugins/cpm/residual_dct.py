@@ -29,7 +29,8 @@ class PartialBlock(nn.Module):
         self.bias = QualityTable(torch.zeros(qualities, 2 * channels))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, channels, H, W], [N]
-        y = torch.cat([self.spatial(x[:, : self.part]), x[:, self.part :]], 1)
+        part, rest = x.split([self.part, x.shape[1] - self.part], 1)
+        y = torch.cat([self.spatial(part), rest], 1)
         hidden = self.expand(y) + self.bias(quality)[:, :, None, None].to(y.dtype)
         return x + self.project(F.relu(hidden))
 
@@ -147,5 +148,7 @@ class ResidualDCT(nn.Module):
         """Images [N, 3, stride H, stride W], not clipped, of latents ``y`` [N, channels, H, W] in steps."""
         with torch.autocast(y.device.type, enabled=False):
             coefficients = y.float() * self.log_step(quality).exp()[:, :, None, None]
-            base = F.conv_transpose2d(coefficients, self.synthesis_dct, stride=self.stride)
+            # A transposed convolution whose kernels do not overlap: one matrix product, several times faster.
+            kernels = self.synthesis_dct.permute(1, 2, 3, 0).reshape(-1, self.channels, 1, 1)
+            base = F.pixel_shuffle(F.conv2d(coefficients, kernels), self.stride)
         return base + self.decoder(coefficients / COEFFICIENT_UNIT, quality).float() * RESIDUAL_UNIT
