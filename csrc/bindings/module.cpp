@@ -69,6 +69,7 @@ PYBIND11_MODULE(_C, m) {
   m.def(
       "simd_in_use", [] { return pycodec::simd_name(pycodec::simd_in_use()); },
       "The SIMD level in use: the highest available, or what PYCODEC_SIMD says.");
+  m.def("has_avx512_bf16", &pycodec::has_avx512_bf16, "Whether this CPU multiplies bfloat16.");
   m.def(
       "crc32",
       [](const py::buffer& data, uint32_t crc) { return pycodec::crc32(byte_view(data.request()), crc); },

@@ -122,14 +122,15 @@ def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
 
 def load_floats(parts: Parts, config: Config, tensors: Mapping[str, np.ndarray]) -> None:
     """Set parts to the weights of a file, to train on."""
-    for name, module in {
-        **parts.modules(),
-        "transform.hyper_analysis": parts.transform.hyper_analysis,
-    }.items():
-        if name != "transform" or not is_quantized(config):
-            weights.load_module(module, tensors, f"{name}.")
+    modules = parts.modules()
     if is_quantized(config):
         load_quantized(parts.transform.transform, under(tensors, "quantized."))
+        del modules["transform"]
+        for name, module in parts.transform.named_children():
+            if name != "transform":
+                modules[f"transform.{name}"] = module
+    for name, module in modules.items():
+        weights.load_module(module, tensors, f"{name}.")
 
 
 def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:

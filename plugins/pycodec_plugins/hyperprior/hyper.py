@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import pycodec
+from pycodec.types import ROUNDING_SCALE
 
 from .latent import RATIO, fold, packed_channels, split
 
@@ -66,23 +68,56 @@ class HyperSynthesis(nn.Sequential):
         return result
 
 
+class PosteriorScales(nn.Module):
+    """Scales of the Gaussians from which a stochastic encoder draws a latent and its hyper-latent, as
+    exponentials (Zhang & Liu 2025, section IV.A): of the size of rounding errors until they have learnt more.
+
+    Files do not need them; the training of an upper bound of the rate-distortion function does.
+
+    Args:
+        channels, hyper_channels, width: of the latent, the hyper-latent, and between.
+    """
+
+    def __init__(self, channels: int, hyper_channels: int, width: int):
+        super().__init__()
+        self.y, self.z = (
+            nn.Sequential(nn.Conv2d(c, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, c, 3, padding=1))
+            for c in (channels, hyper_channels)
+        )
+        for network in (self.y, self.z):
+            nn.init.zeros_(network[-1].weight), nn.init.constant_(network[-1].bias, math.log(ROUNDING_SCALE))
+
+    def forward(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(y.device.type, enabled=False):
+            return self.y(torch.asinh(y.float())).exp(), self.z(torch.asinh(z.float())).exp()
+
+
 class HyperTransform(nn.Module):
     """A transform whose latent also holds the hyper-latent, see `latent`.
 
     Args:
         transform: ``{"name": ..., "config": {...}}`` of a registered one, of any stride.
         hyper_channels, width: of the hyper-analysis.
+        posterior: width of `PosteriorScales`, of a stochastic encoder; files do without.
         built: that transform itself, where it is not to be made anew; or another form of it.
     """
 
     def __init__(
-        self, transform: Mapping[str, Any], hyper_channels: int = 64, width: int = 128, built: Any = None
+        self,
+        transform: Mapping[str, Any],
+        hyper_channels: int = 64,
+        width: int = 128,
+        posterior: int | None = None,
+        built: Any = None,
     ):
         super().__init__()
         self._name = transform["name"]
         self.transform = built or pycodec.create("transform", self._name, **transform.get("config", {}))
         self.hyper_channels, self.width = hyper_channels, width
         self.hyper_analysis = HyperAnalysis(self.transform.channels, hyper_channels, width)
+        self.posterior = None
+        if posterior is not None:
+            self.posterior = PosteriorScales(self.transform.channels, hyper_channels, posterior)
         self.stride = RATIO * self.transform.stride
         self.channels = packed_channels(self.transform.channels, hyper_channels)
 

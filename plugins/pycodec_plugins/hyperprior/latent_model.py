@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pycodec.native import native
 from pycodec.types import ROUNDING_SCALE, Prior
 
 from .codec import Parts
@@ -77,12 +80,17 @@ class HyperpriorModel(nn.Module):
         """z [N, hyper_channels, H / stride, W / stride], and y in its parts, see `groups`."""
         transform = self._parts.transform
         y = transform.transform.analysis(x, self.quality)
-        values = transform.hyper_analysis(y), *self.groups(y)
-        return [(value, torch.full_like(value, ROUNDING_SCALE)) for value in values]
+        z = transform.hyper_analysis(y)
+        if transform.posterior is None:
+            return [(value, torch.full_like(value, ROUNDING_SCALE)) for value in (z, *self.groups(y))]
+        y_scale, z_scale = transform.posterior(y, z)
+        return [(z, z_scale), *zip(self.groups(y), self.groups(y_scale), strict=True)]
 
     def decode(self, receive: Callable[[Prior], Tensor]) -> Tensor:
         z = receive(PlanePrior(self._parts.entropy_model.prior, self.quality))
-        x_hat: Tensor = self._parts.transform.transform.synthesis(self.receive_y(z, receive), self.quality)
+        y = self.receive_y(z, receive).contiguous(memory_format=torch.channels_last)
+        with _precision(y):
+            x_hat: Tensor = self._parts.transform.transform.synthesis(y, self.quality)
         return x_hat
 
     def receive_y(self, z: Tensor, receive: Callable[[Prior], Tensor]) -> Tensor:  # -> as `groups` has it
@@ -99,3 +107,13 @@ class HyperpriorModel(nn.Module):
     def gathered(groups: Sequence[Tensor], z: Tensor) -> Tensor:
         """The y of these parts, and of that z."""
         return groups[0]
+
+
+def _precision(y: Tensor) -> AbstractContextManager[Any]:
+    """bfloat16 while latents are being optimised, as when networks are, where that is faster; what is
+    measured has all digits.
+    """
+    fast = y.is_cuda or native().has_avx512_bf16()
+    if not (y.requires_grad and fast):
+        return nullcontext()
+    return torch.autocast(y.device.type, torch.bfloat16)

@@ -108,10 +108,8 @@ class HyperpriorTask(nn.Module):
                 rounded = entropy_model.bits(symbols, symbols, quality).sum((1, 2, 3)) / (height * width)
             loss = self.rate_target(bpp, rounded) + self.distortion(x_hat, images)
         else:
-            lam = self.lambda_of(quality)
-            loss = ((bpp + lam * mse) * (lam / 0.01) ** -0.5).mean()
-        decibels = 10 * torch.log10(255**2 / mse.detach()).mean().item()
-        return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": decibels})
+            loss = lagrangian(bpp, mse, self.lambda_of(quality))
+        return losses(loss, bpp, mse)
 
     def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
         transform, quantizer, entropy_model = self.parts
@@ -173,6 +171,17 @@ class HyperpriorTask(nn.Module):
             card["rho"] = self.distortion.label
         own = {"config": self.config, "lambdas": self.lambdas if self.rate_target is None else None}
         weights.save(path, tensors, {**own, **metadata, "model_card": card})
+
+
+def lagrangian(bpp: Tensor, mse: Tensor, lam: Tensor) -> Tensor:
+    """Mean over images [N], scaled so that every rate weighs alike."""
+    return ((bpp + lam * mse) * (lam / 0.01) ** -0.5).mean()
+
+
+def losses(loss: Tensor, bpp: Tensor, mse: Tensor) -> Losses:
+    """Of a step, with its figures."""
+    decibels = 10 * torch.log10(255**2 / mse.detach()).mean().item()
+    return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": decibels})
 
 
 def calibration_pairs(

@@ -31,10 +31,10 @@ def _created(name: str, weights_file: str | Path | None) -> Codec:
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """What ``pycodec train`` trains; see `task.ResTask`."""
-    from .task import ResTask
+    """What ``pycodec train`` trains: `task.ResTask`, or `task.BoundTask` if the config has a posterior."""
+    from .task import BoundTask, ResTask
 
-    return ResTask(config, options)
+    return (BoundTask if "posterior" in config else ResTask)(config, options)
 
 
 create_hyper.training_task = training_task  # type: ignore[attr-defined]

@@ -18,15 +18,15 @@ stride 8. Both ways."""
 
 LUMA, CHROMA = 160, 32  # of the latent, in all sizes: only the transforms grow
 HYPER = {"hyper_channels": 48, "width": 96}
-OPTIONS = ("size", "depth", "width", "context")
+OPTIONS = ("size", "depth", "width", "context", "posterior")
 
 
 def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
     """What the codec is made of, as `pycodec_plugins.hyperprior.codec` takes it.
 
     Args:
-        options: "size", 1 to 8, or "depth" and "width"; and, for Res-context, "context", keyword arguments of
-            `ContextNetwork`.
+        options: "size", 1 to 8, or "depth" and "width"; for Res-context, "context", keyword arguments of
+            `ContextNetwork`; for an upper bound, "posterior", the width of `PosteriorScales`.
         lam: weight of the MSE, which tells the quantisation step to start from.
 
     Raises:
@@ -48,7 +48,8 @@ def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
         "block": 16,
         "fine_depth": depth,
     }
-    config = {"qualities": 1, "transform": {"name": "residual_dct", "config": transform}, "hyper": HYPER}
+    hyper = {**HYPER, "posterior": options["posterior"]} if "posterior" in options else HYPER
+    config = {"qualities": 1, "transform": {"name": "residual_dct", "config": transform}, "hyper": hyper}
     if "context" in options:
         context = {"context": dict(options["context"])}
         config["quantizer"] = {"name": "quadtree_centered", **context}
