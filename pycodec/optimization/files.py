@@ -118,18 +118,19 @@ def cost(codec: Any, picture: Picture, data: bytes) -> Cost:
 
 def tangent(codec: Any, picture: Picture, quality: float | None) -> float:
     """The lambda that makes this point of the codec's curve for an image its best: bits per pixel for each
-    unit of squared error, between the qualities one below and one above.
+    unit of squared error, between the qualities one below and one above; or between the lowest and the
+    highest, as a codec that was trained on another error may have a curve that rises in places.
 
     Raises:
         InvalidInput: there is no such curve, or it does not fall.
     """
     step = codec.quality_step(quality) / 16
     low, high = codec.qualities
-    ends = max(low, step - 1), min(high, step + 1)
-    if ends[0] < ends[1]:
-        first, last = (cost(codec, picture, codec.compress(picture, end)) for end in ends)
-        if last.bpp > first.bpp and last.mse < first.mse:
-            return (last.bpp - first.bpp) / (first.mse - last.mse)
+    for ends in ((max(low, step - 1), min(high, step + 1)), (low, high)):
+        if ends[0] < ends[1]:
+            first, last = (cost(codec, picture, codec.compress(picture, end)) for end in ends)
+            if last.bpp > first.bpp and last.mse < first.mse:
+                return (last.bpp - first.bpp) / (first.mse - last.mse)
     raise InvalidInput(
         f"codec {codec.name!r} does not say with which lambda it was trained, nor does its curve; "
         "name a lambda"

@@ -12,7 +12,7 @@ from PIL import Image
 import pycodec
 from pycodec import cli
 from pycodec.errors import InvalidInput
-from pycodec.images import as_picture
+from pycodec.images import Picture, as_picture
 from pycodec.optimization.files import compress_optimized, cost, tangent
 from pycodec.optimization.target import ImageTarget
 from pycodec.testing import sample_codec
@@ -120,6 +120,25 @@ def test_the_tangent_is_the_slope_of_the_codecs_curve() -> None:
     codec.qualities = (3.0, 3.0)
     with pytest.raises(InvalidInput, match="name a lambda"):
         tangent(codec, picture, 3)
+
+
+def test_where_the_curve_rises_the_tangent_is_that_of_all_of_it() -> None:
+    class Rising:
+        """Quality 3 is worse than 2 in squared error, as of a codec that was trained on another error."""
+
+        name, qualities = "rising", (1.0, 3.0)
+
+        def quality_step(self, quality: float) -> int:
+            return round(16 * quality)
+
+        def compress(self, picture: Picture, quality: float) -> bytes:
+            return bytes(int(100 * quality))
+
+        def decompress(self, data: bytes) -> Image.Image:
+            return Image.fromarray(picture.rgb + np.uint8({100: 20, 200: 4, 300: 10}[len(data)]))
+
+    picture = as_picture(np.zeros((10, 10, 3), np.uint8))
+    assert tangent(Rising(), picture, 3) == pytest.approx((24 - 8) / (20**2 - 10**2))
 
 
 def test_from_the_command_line(weights_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
