@@ -74,7 +74,7 @@ class Codec:
         self.fingerprint = fingerprint
         self._version = version or fingerprint.hex()
         for part in self._modules():
-            part.eval()
+            part.eval().requires_grad_(False)  # training has parts of its own
 
     def version(self) -> str:
         """Differs where pictures may: codecs of one fingerprint, which read each other's files, may have

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pycodec.optimization.channels import rounded_up
 from pycodec.optimization.latents import Watcher, minimise, temperature
+from pycodec.optimization.precision import training_precision
 from pycodec.optimization.target import ImageTarget
 
 
@@ -66,10 +67,15 @@ class SymbolModel:
         low = self._below(inside.detach().floor().long())
         up = rounded_up(inside - low, temperature, generator)
         value = self.centers[low] + up * (self.centers[low + 1] - self.centers[low])
-        costs = -self.network(value, self.quality).log_softmax(1) / math.log(2)  # [1, L, C, h, w]
+        with training_precision(value):
+            logits = self.network(value, self.quality)
+            x_hat = self.transform.synthesis(
+                value.contiguous(memory_format=torch.channels_last), self.quality
+            )
+        costs = -logits.float().log_softmax(1) / math.log(2)  # [1, L, C, h, w]
         below, above = (costs.gather(1, self.symbols[rank][:, None])[:, 0] for rank in (low, low + 1))
         bits = (below + up * (above - below)).sum()
-        return bits / target.units + lam * target.mse(self.transform.synthesis(value, self.quality))
+        return bits / target.units + lam * target.mse(x_hat)
 
     def _below(self, rank: Tensor) -> Tensor:
         """The lower of two ranks."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pycodec.native import native
+from pycodec.optimization.precision import training_precision
 from pycodec.types import ROUNDING_SCALE, Prior
 
 from .codec import Parts
@@ -89,7 +87,7 @@ class HyperpriorModel(nn.Module):
     def decode(self, receive: Callable[[Prior], Tensor]) -> Tensor:
         z = receive(PlanePrior(self._parts.entropy_model.prior, self.quality))
         y = self.receive_y(z, receive).contiguous(memory_format=torch.channels_last)
-        with _precision(y):
+        with training_precision(y):
             x_hat: Tensor = self._parts.transform.transform.synthesis(y, self.quality)
         return x_hat
 
@@ -107,13 +105,3 @@ class HyperpriorModel(nn.Module):
     def gathered(groups: Sequence[Tensor], z: Tensor) -> Tensor:
         """The y of these parts, and of that z."""
         return groups[0]
-
-
-def _precision(y: Tensor) -> AbstractContextManager[Any]:
-    """bfloat16 while latents are being optimised, as when networks are, where that is faster; what is
-    measured has all digits.
-    """
-    fast = y.is_cuda or native().has_avx512_bf16()
-    if not (y.requires_grad and fast):
-        return nullcontext()
-    return torch.autocast(y.device.type, torch.bfloat16)
