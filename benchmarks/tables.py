@@ -312,34 +312,34 @@ def cuda_table(results: Path) -> str:
     return markdown(headings, lines) + bounds + caption(text, newest)
 
 
-def illm_table(document: dict[str, Any]) -> str:
-    """Every decoder of the sweep at every rate, beside the one trained without a discriminator."""
+def decoders_table(document: dict[str, Any], anchor: str = "hyperprior") -> str:
+    """Every decoder of a sweep at every rate, beside one of them, or the one that all of them start from."""
     points = {point["name"]: point for point in document["points"]}
     runs = {name: _by_setting(document, name) for name in ["hyperprior", *points]}
-    anchor = runs["No-GAN"]
+    varied = any(point["value"] is not None for point in points.values())
     rows = []
     for name, measured in runs.items():
-        series, weight = name, ""
-        if name in points:
-            series, value = (points[name][key] for key in ("series", "value"))
-            weight = "" if value is None else f"{value:g}"
-        row = [series, weight]
+        row = [points[name]["series"] if name in points else name]
+        if varied:
+            value = points[name]["value"] if name in points else None
+            row.append("" if value is None else f"{value:g}")
         for setting, one in measured.items():
-            decibels, distance = (
-                one["psnr"] - anchor[setting]["psnr"],
-                one["swd"] / anchor[setting]["swd"] - 1,
-            )
-            against = "" if name == "No-GAN" else f" ({decibels:+.2f} dB, {distance:+.0%})"
+            beside = runs[anchor][setting]
+            decibels, distance = one["psnr"] - beside["psnr"], one["swd"] / beside["swd"] - 1
+            against = "" if name == anchor else f" ({decibels:+.2f} dB, {distance:+.0%})"
             row.append(f"{one['psnr']:.2f} dB, {one['swd']:.1f}{against}")
         rows.append(row)
+    trained = [point["trained"]["steps"] for point in points.values()]
+    assert len(set(trained)) == 1
     text = (
         "PSNR and sliced Wasserstein distance (less is better) on the "
         f"{document['dataset']['images']} images of {document['dataset']['name']}, in brackets against "
-        "No-GAN at the same bits; `hyperprior` is the decoder that all of them start from. "
-        f"{points['No-GAN']['trained']['steps']} steps each;"
+        f"{anchor} at the same bits; `hyperprior` is the decoder that all of them start from. "
+        f"{trained[0]} steps each;"
     )
-    headings = ["decoder", "lambda_d", *(f"{one['bpp']:.3f} bpp" for one in anchor.values())]
-    environment = document["codecs"]["No-GAN"]["environment"]
+    weight = ["lambda_d"] if varied else []
+    headings = ["decoder", *weight, *(f"{one['bpp']:.3f} bpp" for one in runs[anchor].values())]
+    environment = document["codecs"][next(iter(points))]["environment"]
     where = f"{environment['date'][:10]}, {environment['machine']['cpu']}"
     return markdown(headings, rows) + f"\n{text} {where}.\n"
 
@@ -366,7 +366,9 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "ms-ssim": ("rd_kodak.json", ms_ssim_table),
     "codec": ("codec.json", codec_table),
     "labeler": ("labeler.json", labeler_table),
-    "illm": ("sweep_hyperprior_illm.json", illm_table),
+    "illm": ("sweep_hyperprior_illm.json", functools.partial(decoders_table, anchor="No-GAN")),
+    "illm-norms": ("sweep_hyperprior_illm_norms.json", decoders_table),
+    "illm-labels": ("sweep_hyperprior_illm_labels.json", decoders_table),
     "range-coder": ("range_coder.json", range_coder_table),
     "context-decode": ("context_decode.json", context_decode_table),
     "masked-conv3d": ("masked_conv3d.json", masked_conv3d_table),
