@@ -50,7 +50,7 @@ class ImageTarget(Target):
         rgb = as_picture(image).rgb
         self.height, self.width = rgb.shape[:2]
         pixels = np.subtract(padded(rgb, stride), 128, dtype=np.float32)
-        super().__init__(torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device))
+        super().__init__(torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().to(device))
         self.units = self.height * self.width
 
     def mse(self, x_hat: Tensor) -> Tensor:
