@@ -9,6 +9,7 @@ from typing import Any
 
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import curves, rd
+from pycodec.evaluation.printing import markdown
 
 from . import common, mean_scale
 from .goals import describe, short
@@ -20,12 +21,6 @@ TIMED = ("range_coder", "context_decode", "masked_conv3d", "codec")  # in the or
 def is_learned(entry: dict[str, Any]) -> bool:
     """Whether a codec of a results document writes files of ours, not those of somebody else's format."""
     return bool(entry["suffix"] == ".pci")
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text and the others numbers."""
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def caption(what: str, environment: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from pycodec.cli.compress import use_threads
-from pycodec.cli.eval import names_of, progress
-from pycodec.cli.plugins import print_table
+from pycodec.cli.eval import names_of
 from pycodec.errors import InvalidInput
+from pycodec.evaluation.printing import print_table, progress
 
 
 @click.command("bound")

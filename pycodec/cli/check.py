@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from pycodec.cli.plugins import as_json, print_table
+from pycodec.cli.plugins import as_json
 from pycodec.errors import InvalidInput
+from pycodec.evaluation.printing import print_table
 from pycodec.types import KINDS
 
 

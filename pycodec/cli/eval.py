@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pycodec.cli.compress import use_threads
-from pycodec.cli.plugins import print_table
 from pycodec.errors import InvalidInput
+from pycodec.evaluation.printing import bd_text, print_table, progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from pycodec.evaluation.run import Failure, Watcher
+    from pycodec.evaluation.run import Failure
 
 _NAMED = 10  # failures that are printed in full
 
@@ -144,42 +140,6 @@ def _settings(options: tuple[str, ...], specs: list[str]) -> dict[str, list[floa
     return found
 
 
-@contextmanager
-def progress() -> Iterator[Watcher]:
-    """A bar for each codec, with the time left, and notes above; plain lines where there is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from pycodec.evaluation.run import Watcher
-
-    class Bars(Watcher):
-        def __init__(self, progress: Progress):
-            self.progress = progress
-            self.tasks: dict[str, TaskID] = {}
-
-        def begin(self, codec: str, total: int) -> None:
-            self.tasks[codec] = self.progress.add_task(codec, total=total)
-            if not self.progress.console.is_terminal and total:
-                click.echo(f"{codec}: {total} to do", err=True)
-
-        def measured(self, codec: str) -> None:
-            self.progress.advance(self.tasks[codec])
-
-        def note(self, sentence: str) -> None:
-            self.progress.console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield Bars(progress)
-
-
 def print_points(document: dict[str, Any]) -> None:
     """Mean points of every codec."""
     metrics = {name: entry for name, entry in document["metrics"].items() if name in _per_image(document)}
@@ -219,7 +179,7 @@ def print_bd_rates(document: dict[str, Any]) -> None:
             cells = [test]
             for anchor in comparisons:
                 entry = anchors[anchor][metric]["bd_rate"] if anchor in anchors else None
-                cells.append(_bd_cell(entry) if anchor != test else "")
+                cells.append(bd_text(entry) if anchor != test else "")
                 means |= bool(entry and entry["of_means"])
             rows.append(cells)
         click.echo(
@@ -233,15 +193,6 @@ def print_bd_rates(document: dict[str, Any]) -> None:
 def _per_image(document: dict[str, Any]) -> list[str]:
     sets = {name for values in document["set_metrics"].values() for point in values for name in point}
     return [name for name in document["metrics"] if name not in sets]
-
-
-def _bd_cell(entry: dict[str, Any] | None) -> str:
-    if entry is None:
-        return "-"
-    text = f"{entry['percent']:+.1f}"
-    if entry["of_means"]:
-        return text + " *"
-    return text if entry["low"] is None else f"{text} ({entry['low']:+.1f} to {entry['high']:+.1f})"
 
 
 def _cell(value: float | None, form: str) -> str:

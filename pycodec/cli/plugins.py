@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from pycodec.cli import Main
+from pycodec.evaluation.printing import print_table
 from pycodec.runtime import components, plugins
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -84,20 +83,3 @@ def codecs_command(as_json: bool) -> None:
             for row in rows
         ],
     )
-
-
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, in plain columns of full width anywhere else."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(*headers)
-        for row in rows:
-            table.add_row(*map(Text, row))  # Text, because "[...]" in a message is no markup
-        Console().print(table)
-        return
-    widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
-    for row in (headers, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

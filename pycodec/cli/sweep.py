@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from pycodec.cli.compress import use_threads
-from pycodec.cli.eval import print_failures, print_points, progress
-from pycodec.errors import InvalidInput
+from pycodec.cli.eval import print_failures, print_points
+from pycodec.evaluation.printing import progress
 
 
 @click.command("sweep")
@@ -57,13 +57,14 @@ def command(
     pycodec plane draws of it. What could not be done is named, and the exit status is then 1.
     """
     from pycodec.sweep.figures import draw
+    from pycodec.sweep.files import named_paths
     from pycodec.sweep.run import DOCUMENT, Options, run
     from pycodec.sweep.spec import find_sweep, load_sweep
 
     path = find_sweep(sweep)
     found, folder = load_sweep(path), out or Path("runs") / path.stem
     use_threads(threads)
-    options = Options(data, images, folder, _files(files), minutes, device, threads, workers, holdout)
+    options = Options(data, images, folder, named_paths(files), minutes, device, threads, workers, holdout)
     with progress() as watcher:
         result = run(found, options, watcher, click.echo)
     written = [folder / DOCUMENT]
@@ -96,13 +97,3 @@ def plane_command(documents: tuple[Path, ...], output: Path) -> None:
 
     for file in draw([read_document(path) for path in documents], output):
         click.echo(file)
-
-
-def _files(options: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for option in options:
-        name, equals, path = option.partition("=")
-        if not (name and equals and path):
-            raise InvalidInput(f"--file {option!r}, expected NAME=PATH")
-        found[name] = path
-    return found

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pycodec import weight_store
-from pycodec.cli.plugins import print_table
+from pycodec.evaluation.printing import print_table
 
 
 @click.group("weights", invoke_without_command=True)

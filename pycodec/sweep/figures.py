@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pycodec.errors import InvalidInput
+from pycodec.evaluation.drawing import COLOURS, MARKERS, legend, name_axes, new_figure, write
 from pycodec.evaluation.report.curves import Scale
-from pycodec.files import write_bytes
 
 from .spec import as_text, folder_name
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _KEYS = ("sweep", "dataset", "metrics", "points", "codecs", "mean_points", "set_metrics")
-_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:cyan")
-_MARKERS = "osD^vP*"
 _GREYS, _DASHES = ("0.2", "0.45", "0.65"), ("--", ":", "-.")  # of references
 _SAME_RATE = 0.01  # by this share more or fewer bits
 _NEAR = 1.5  # references are drawn up to rates this many times those of the runs
-_SIDE = 3.4  # of axes, in inches
-_COLUMNS = 3
 
 Rate = tuple[int, float]
 """Number of the document, setting: where the points of several runs have about as many bits."""
@@ -76,7 +69,7 @@ def draw(documents: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     figures = figures_of(documents)
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        _write(figure, folder / f"{name}.{kind}")
+        write(figure, folder / f"{name}.{kind}")
         for name, figure in figures.items()
         for kind in ("svg", "png")
     ]
@@ -134,7 +127,7 @@ def plane(curves: Sequence[Curve], across: Scale, up: Scale) -> Figure:
     """
     runs = [curve for curve in curves if curve.series is not None]
     panels = sorted({rate for curve in runs for rate in curve.measured})
-    figure, axes = _figure(len(panels))
+    figure, axes = new_figure(len(panels))
     looks = _looks(curves)
     for axis, rate in zip(axes, panels, strict=True):
         bpp = [curve.measured[rate]["bpp"] for curve in runs if rate in curve.measured]
@@ -159,14 +152,14 @@ def plane(curves: Sequence[Curve], across: Scale, up: Scale) -> Figure:
                 )
         texts = sorted({f"{low:.3f}", f"{high:.3f}"})
         axis.set_title(f"{' to '.join(texts)} bpp", fontsize=10)
-        _label(axis, _titled(across), _titled(up))
-    _legend(figure, axes)
+        name_axes(axis, _titled(across), _titled(up))
+    legend(figure, axes)
     return figure
 
 
 def rates(curves: Sequence[Curve], scales: Sequence[Scale]) -> Figure:
     """Each metric against the rate, a line for each run; darker for later values of a series."""
-    figure, axes = _figure(len(scales))
+    figure, axes = new_figure(len(scales))
     looks = _looks(curves)
     bpp = [one["bpp"] for curve in curves if curve.series is not None for one in curve.measured.values()]
     for axis, scale in zip(axes, scales, strict=True):
@@ -176,8 +169,8 @@ def rates(curves: Sequence[Curve], scales: Sequence[Scale]) -> Figure:
             ]
             found = sorted((one["bpp"], value) for one in near if (value := _value(scale, one)) is not None)
             axis.plot([x for x, _ in found], [y for _, y in found], label=curve.name, **looks[curve.name])
-        _label(axis, "bits per pixel", _titled(scale))
-    _legend(figure, axes)
+        name_axes(axis, "bits per pixel", _titled(scale))
+    legend(figure, axes)
     return figure
 
 
@@ -189,7 +182,7 @@ def _looks(curves: Sequence[Curve]) -> dict[str, dict[str, Any]]:
             series.setdefault(curve.series, []).append(curve.name)
     looks: dict[str, dict[str, Any]] = {}
     for i, names in enumerate(series.values()):
-        style = {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)]}
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
         for k, name in enumerate(names):
             looks[name] = {**style, "linewidth": 1.6, "markersize": 5, "alpha": (k + 2) / (len(names) + 1)}
     for i, curve in enumerate(curve for curve in curves if curve.series is None):
@@ -217,52 +210,3 @@ def _titled(scale: Scale) -> str:
     """Name, unit and direction of a metric."""
     name = f"{scale.label}, {scale.unit}" if scale.unit else scale.label
     return f"{name} ({'higher' if scale.higher_is_better else 'lower'} is better)"
-
-
-def _label(axis: Axes, across: str, up: str) -> None:
-    axis.set_xlabel(across)
-    axis.set_ylabel(up)
-    axis.grid(alpha=0.3)
-    axis.margins(0.12)
-
-
-def _figure(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with so many axes, in rows."""
-    from matplotlib.figure import Figure
-
-    columns = min(count, _COLUMNS)
-    rows = math.ceil(count / columns)
-    size = _SIDE * 1.2 * columns, _SIDE * rows + 0.6
-    figure = Figure(size, facecolor="white", layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for unused in axes[count:]:
-        unused.remove()
-    return figure, axes[:count]
-
-
-def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One for all axes, above them."""
-    shown: dict[Any, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            shown.setdefault(label, handle)
-    rows = math.ceil(len(shown) / (1 + 2 * len(axes)))
-    figure.legend(
-        list(shown.values()),
-        list(shown),
-        loc="outside upper center",
-        ncols=math.ceil(len(shown) / rows),
-        frameon=False,
-        fontsize=9,
-    )
-
-
-def _write(figure: Figure, path: Path) -> Path:
-    from matplotlib import rc_context
-
-    out = io.BytesIO()
-    kind = path.suffix.removeprefix(".")
-    with rc_context({"svg.hashsalt": "pycodec", "svg.fonttype": "none"}):
-        figure.savefig(out, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else None)
-    write_bytes(path, out.getvalue())
-    return path

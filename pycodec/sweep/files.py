@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,28 @@ class Pinned:
     now: str
 
 
+def named_paths(options: Iterable[str]) -> dict[str, str]:
+    """What ``--file NAME=PATH`` says, path by name; raises InvalidInput for anything else."""
+    found = {}
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not (name and equals and path):
+            raise InvalidInput(f"--file {option!r}, expected NAME=PATH")
+        found[name] = path
+    return found
+
+
+def with_given(files: Mapping[str, str], given: Mapping[str, str], where: str) -> dict[str, str]:
+    """Paths by name, those ``given`` instead of what is said in ``where``.
+
+    Raises:
+        InvalidInput: one is given of a file that it does not speak of.
+    """
+    for name in given.keys() - files.keys():
+        raise InvalidInput(f"{where} has no file {name!r}, expected one of {', '.join(files) or 'none'}")
+    return {**files, **given}
+
+
 def pin(sweep: Sweep, given: Mapping[str, str], out: Path) -> dict[str, Pinned]:
     """The files of a sweep by name; the first time, ``out`` keeps what they are.
 
@@ -45,14 +67,11 @@ def pin(sweep: Sweep, given: Mapping[str, str], out: Path) -> dict[str, Pinned]:
         MissingWeights: there is no such file.
         WeightsMismatch: it holds no weights.
     """
-    for name in given.keys() - sweep.files.keys():
-        raise InvalidInput(
-            f"sweep {sweep.name!r} has no file {name!r}, expected one of {', '.join(sweep.files) or 'none'}"
-        )
+    paths = with_given(sweep.files, given, f"sweep {sweep.name!r}")
     record = out / FILES
     before = json.loads(record.read_text("utf-8")) if record.exists() else {}
     pinned = {}
-    for name, path in {**sweep.files, **given}.items():
+    for name, path in paths.items():
         found = _found(name, Path(path))
         kept = Pinned(**before[name], now=found.now) if name in before else found
         if kept.fingerprint != found.fingerprint:

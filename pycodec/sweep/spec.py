@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pycodec.errors import InvalidInput, near_names
-from pycodec.training.tables import build, find, parse, read_text
+from pycodec.training.tables import build, build_all, find, parse, read_text
 
 WEIGHTS = "weights"
 """Stands in braces for the weights file of a point."""
@@ -146,9 +146,9 @@ def read_sweep(text: str, name: str, where: str) -> Sweep:
     for key in ("recipe", "measure", "series"):
         if not table.get(key):
             raise InvalidInput(f"{where}: no {key!r}; a sweep needs a recipe, [measure] and a [[series]]")
-    series = _tables(Series, table["series"], "series", where)
-    reference = _tables(Reference, table.get("reference", []), "reference", where)
-    measure = _tables(Measure, [table["measure"]], "measure", where)[0]
+    series = build_all(Series, table["series"], "series", where)
+    reference = build_all(Reference, table.get("reference", []), "reference", where)
+    measure = build_all(Measure, [table["measure"]], "measure", where)[0]
     parts = {"series": series, "reference": reference, "measure": measure}
     for key in table.keys() & {"name", "text"}:
         raise InvalidInput(f"{where}: unknown key {key!r}; a sweep goes by the name of its file")
@@ -198,15 +198,6 @@ def as_text(value: Any) -> str:
 
 def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _tables(cls: type, tables: Any, key: str, where: str) -> tuple[Any, ...]:
-    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
-        raise InvalidInput(f"{where}: {key} is {tables!r}; expected it as a table, see an existing sweep")
-    return tuple(
-        build(cls, table, f"{where}, {key} {i}" if len(tables) > 1 else f"{where}, {key}")
-        for i, table in enumerate(tables, 1)
-    )
 
 
 def _check_values(series: Series, where: str) -> None:

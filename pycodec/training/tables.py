@@ -22,7 +22,7 @@ def find(name: str, kind: str) -> Path:
 
     Args:
         name: path or name.
-        kind: "recipe" or "sweep".
+        kind: "recipe", "sweep" or "gap".
 
     Raises:
         InvalidInput: no plugin brings one of that name.
@@ -79,6 +79,7 @@ def _table_of(fits: Any) -> Any:
 
 
 _FORMS: dict[str, tuple[str, Any]] = {
+    "bool": ("true or false", lambda value: type(value) is bool),
     "int": ("a whole number", lambda value: type(value) is int),
     "float": ("a number", _number),
     "float | None": ("a number", _number),
@@ -115,3 +116,13 @@ def build(cls: type, table: Mapping[str, Any], where: str) -> Any:
         return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
     except TypeError as error:
         raise InvalidInput(f"{where}: {error}; see an existing one for the form") from None
+
+
+def build_all(cls: type, tables: Any, key: str, where: str) -> tuple[Any, ...]:
+    """An instance of ``cls`` for each table in the list that ``key`` has; errors as of `build`."""
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise InvalidInput(f"{where}: {key} is {tables!r}; expected it as a table, see an existing one")
+    return tuple(
+        build(cls, table, f"{where}, {key} {i}" if len(tables) > 1 else f"{where}, {key}")
+        for i, table in enumerate(tables, 1)
+    )

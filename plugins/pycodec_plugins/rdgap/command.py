@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycodec.errors import InvalidInput
+from pycodec.evaluation.printing import print_table
 
 if TYPE_CHECKING:
     from pycodec.optimization.target import Target
@@ -118,7 +119,6 @@ def _codec(spec: str, quality: float | None, folder: Path) -> Iterator[tuple[str
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    heads = ("source", "quantizer", *HEADS)
     lines = [
         [
             row["source"],
@@ -133,6 +133,4 @@ def _print(rows: list[dict[str, Any]]) -> None:
         ]
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
-    for line in (heads, *lines):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_table(("source", "quantizer", *HEADS), lines)
