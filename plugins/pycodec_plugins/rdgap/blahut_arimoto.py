@@ -11,8 +11,9 @@ from scipy.optimize import brentq
 
 from pycodec.errors import InvalidInput
 from pycodec.images import as_picture
+from pycodec.optimization.files import cost
 
-from .estimators import Point, averages, file_point
+from .estimators import Point, averages
 
 LEVELS = 256
 SLOPES = 1e-7, 50.0  # from a rate of nothing to the entropy, for levels a unit apart
@@ -104,8 +105,9 @@ class MemorylessBound:
         quality = {} if self.quality is None else {"quality": self.quality}
 
         def measure(image: Image.Image) -> Point:
-            reached = file_point(codec, image, codec.compress(image, **quality)).mse
-            return memoryless_bound(as_picture(image).rgb, reached, self.steps)
+            picture = as_picture(image)
+            reached = cost(codec, picture, codec.compress(picture, **quality)).mse
+            return memoryless_bound(picture.rgb, reached, self.steps)
 
         return averages(measure, images)
 

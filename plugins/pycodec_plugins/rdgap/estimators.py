@@ -8,7 +8,9 @@ All of them give the same figures, averages over images:
 * ``rate_error_bpp`` and ``distortion_error_mse``, the estimator's own standard error: how far averages over
   these images may be off because they were drawn at random, 0 where nothing was. How images differ from one
   another is not in it;
-* ``seconds`` for each image.
+* ``seconds`` for each image;
+* of files whose codec can tell, ``ideal_bpp``: the code length of their symbols by its integer tables, which
+  the coder approaches.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+import pycodec
+from pycodec import bitstream
 from pycodec.codec import check_device
 from pycodec.errors import InvalidInput
 from pycodec.images import as_picture
@@ -33,12 +37,15 @@ from pycodec.types import LatentModel
 
 
 class Point(NamedTuple):
-    """Rate and squared error of one image, each with its standard error."""
+    """Rate and squared error of one image, each with its standard error; of a file, the rate of an ideal coder
+    too.
+    """
 
     rate: float
     mse: float
     rate_error: float = 0.0
     mse_error: float = 0.0
+    ideal: float = math.nan
 
 
 def averages(measure: Callable[[Image.Image], Point], images: Sequence[Image.Image]) -> dict[str, float]:
@@ -52,7 +59,7 @@ def averages(measure: Callable[[Image.Image], Point], images: Sequence[Image.Ima
     start = time.perf_counter()
     points = [measure(image) for image in images]
     seconds = (time.perf_counter() - start) / len(points)
-    rates, errors, rate_errors, mse_errors = np.array(points, np.float64).T
+    rates, errors, rate_errors, mse_errors, ideals = np.array(points, np.float64).T
     figures = {
         "rate_bpp": rates.mean(),
         "rate_error_bpp": math.hypot(*rate_errors) / len(points),
@@ -62,12 +69,24 @@ def averages(measure: Callable[[Image.Image], Point], images: Sequence[Image.Ima
     }
     if errors.min() > 0:
         figures["psnr_db"] = (10 * np.log10(255**2 / errors)).mean()
+    if np.isfinite(ideals).all():
+        figures["ideal_bpp"] = ideals.mean()
     return {name: float(value) for name, value in figures.items()}
 
 
 def file_point(codec: Any, image: Image.Image, data: bytes) -> Point:
     """Of a file and what it decodes to."""
-    return Point(*cost(codec, as_picture(image), data))
+    picture = as_picture(image)
+    width, height = picture.size
+    return Point(*cost(codec, picture, data), ideal=ideal_bits(codec, data) / (width * height))
+
+
+def ideal_bits(codec: Any, data: bytes) -> float:
+    """Code length of the symbols in a .pci file by its codec's own integer tables, NaN of another file."""
+    if not isinstance(codec, pycodec.Codec):
+        return math.nan
+    header, _ = bitstream.parse_header(data)
+    return codec.entropy_model.code_length_bits(codec.file_symbols(data), header.quality_step)
 
 
 class OperationalRD:

@@ -1,4 +1,4 @@
-"""Registers estimators, quantizers with the command that compares them, Res-hyper and Res-context."""
+"""Registers estimators, quantizers, Res-hyper and Res-context, and the commands that compare them."""
 
 from __future__ import annotations
 
@@ -90,3 +90,4 @@ def pycodec_register_commands(cli):
     cli.lazy_command(
         "surrogates", f"{HERE}.command:command", "Compare stand-ins for rounding with rounding itself."
     )
+    cli.lazy_command("gap", f"{HERE}.gap.command:command", "How far codecs are from the limit, and why.")
