@@ -11,6 +11,7 @@ from typing import Any
 
 from pycodec.evaluation.metrics import decibels
 from pycodec.sweep import figures as planes
+from pycodec_plugins.rdgap.gap import figures as gaps
 
 from .goals import MET, describe, score
 from .tables import is_learned
@@ -96,6 +97,17 @@ def sweep(document: dict[str, Any]) -> dict[str, tuple[str, Callable[[], bytes]]
         return saved(planes.figures_of([document])[name], key)
 
     return {f"{document['sweep']}_{name}.svg": (key, partial(drawn, name)) for name in ("plane_swd", "rates")}
+
+
+def gap(document: dict[str, Any]) -> dict[str, tuple[str, Callable[[], bytes]]]:
+    """The figures of ``pycodec gap``, by file name."""
+    key = digest([document[part] for part in ("codecs", "anchor_rows", "rows")])
+
+    def drawn(name: str) -> bytes:
+        return saved(gaps.figures_of(document)[name], key)
+
+    names = gaps.figures_of(document)
+    return {f"gap_{document['gap']}_{name}.svg": (key, partial(drawn, name)) for name in names}
 
 
 def svg(size: tuple[float, float], draw: Callable[[Any], None], key: str) -> bytes:

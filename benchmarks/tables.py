@@ -10,6 +10,8 @@ from typing import Any
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import curves, rd
 from pycodec.evaluation.printing import markdown
+from pycodec_plugins.rdgap.gap import figures as gaps
+from pycodec_plugins.rdgap.gap import report
 
 from . import common, mean_scale
 from .goals import describe, short
@@ -337,6 +339,19 @@ def decoders_table(document: dict[str, Any], anchor: str = "hyperprior") -> str:
     environment = document["codecs"][next(iter(points))]["environment"]
     where = f"{environment['date'][:10]}, {environment['machine']['cpu']}"
     return markdown(headings, rows) + f"\n{text} {where}.\n"
+
+
+def gap_table(results: Path) -> str:
+    """Reports of ``pycodec gap`` with their figures; one sentence where there is none."""
+    documents = [common.read_json(path) for path in sorted(results.glob("gap_*.json"))]
+    if not documents:
+        return "Not measured yet.\n"
+    return "\n".join(report.tables(document) + _gap_figures(document) for document in documents)
+
+
+def _gap_figures(document: dict[str, Any]) -> str:
+    names = gaps.figures_of(document)
+    return "".join(f"\n![{gaps.TITLES[n]}](figures/gap_{document['gap']}_{n}.svg)\n" for n in names)
 
 
 def labeler_table(document: dict[str, Any]) -> str:

@@ -119,8 +119,8 @@ def pycodec_register_codecs(register: Register) -> None:
 
     A factory with the argument ``weights_file`` (a path, by default None) can take a user's weights; those
     that come with it are ``weights/NAME.safetensors`` beside its module. One with the attribute
-    ``training_task`` (`pycodec.training.task`) can be trained; recipes are ``recipes/*.toml``, and sweeps
-    ``sweeps/*.toml``, beside the plugin's module.
+    ``training_task`` (`pycodec.training.task`) can be trained; recipes are ``recipes/*.toml``, sweeps
+    ``sweeps/*.toml``, and gap reports ``gaps/*.toml``, beside the plugin's module.
 
     ::
 

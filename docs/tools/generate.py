@@ -24,6 +24,7 @@ from pycodec.sweep.spec import Measure, Reference, Series, Sweep
 from pycodec.testing import checks
 from pycodec.training.recipe import Optimizer, Recipe, Stage
 from pycodec.types import KINDS
+from pycodec_plugins.rdgap.gap.spec import Anchor, Estimators, Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTIVE = re.compile(r"<!-- generate: (\w+)(?: (.*?))? -->")
@@ -79,6 +80,12 @@ def sweep() -> str:
     tables = ((Series, "`[[series]]`"), (Measure, "`[measure]`"), (Reference, "`[[reference]]`"))
     parts = [f"## Keys of {title}\n\n{keys(form)}" for form, title in tables]
     return "\n\n".join([f"## Keys\n\n{keys(Sweep, ('name', 'text'))}", *parts])
+
+
+def gap() -> str:
+    """The keys of the tables in a gap report."""
+    tables = ((Anchor, "`[anchor]`"), (Estimators, "`[estimators]`"), (Subject, "`[[codec]]`"))
+    return "\n\n".join(f"### Keys of {title}\n\n{keys(form)}" for form, title in tables)
 
 
 def keys(form: type, without: Sequence[str] = ()) -> str:
@@ -197,6 +204,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "commands": commands,
     "recipe": recipe,
     "sweep": sweep,
+    "gap": gap,
     "built_in": built_in,
     "optional": optional,
     "kit": kit,

@@ -19,6 +19,7 @@ from pycodec.cli import LazyCommand, cli
 from pycodec.registry import resolve
 from pycodec.sweep.spec import read_sweep
 from pycodec.training.recipe import parse_recipe
+from pycodec_plugins.rdgap.gap.spec import read_gap
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -71,6 +72,8 @@ def test_toml_is_read(page: Path) -> None:
             parse_recipe(table)
         if "series" in table:
             read_sweep(block.code, "page", identifier(page))
+        if "estimators" in table:
+            read_gap(block.code, "page", identifier(page))
 
 
 def shown_commands(page: Path) -> Iterator[list[str]]:

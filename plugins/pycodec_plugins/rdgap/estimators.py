@@ -37,8 +37,8 @@ from pycodec.types import LatentModel
 
 
 class Point(NamedTuple):
-    """Rate and squared error of one image, each with its standard error; of a file, the rate of an ideal coder
-    too.
+    """Rate and squared error of one image, each with its standard error; and of a file, what an ideal coder
+    would take.
     """
 
     rate: float

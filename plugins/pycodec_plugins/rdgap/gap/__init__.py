@@ -1,1 +1,1 @@
-"""The gap report: how far codecs are from the limit, and which part of the way is whose (Zhang & Liu 2025)."""
+"""The gap report: how far codecs are from the limit, and what takes which part of that way."""

@@ -71,7 +71,7 @@ def curve(figures: Sequence[Figures]) -> list[Row]:
 
 
 def compared(anchor: Sequence[Row], test: Sequence[Row]) -> dict[str, Any]:
-    """BD-rate at equal PSNR, a `pycodec.evaluation.curves.BDRate`; or None as its percent, with the reason."""
+    """BD-rate at equal PSNR, a `pycodec.evaluation.curves.BDRate`; or no percent, but a reason."""
     for rows in (anchor, test):
         if (points := len({row.setting for row in rows})) < 2:
             return {"percent": None, "reason": f"a curve of {points} point has no BD-rate, which needs two"}

@@ -24,6 +24,15 @@ LABELS = {
     "bound": "bound",
     "optimized_bound": "bound, optimised",
 }
+TITLES = {
+    "bound": "BD-rate of the bound over parameters",
+    "operational": "BD-rate of files over parameters",
+    "gain": "What optimising for each image gains, over parameters",
+    "gap": "BD-rate of the bound against files, over parameters",
+    "rates": "PSNR against bits per pixel",
+}
+"""Of the figures, by name."""
+
 _LOOKS: dict[str, dict[str, Any]] = {  # solid for files, open for bounds, dashed where optimised
     "operational": {"color": "tab:blue", "marker": "o"},
     "optimized": {"color": "tab:blue", "marker": "s", "linestyle": "--"},
@@ -47,20 +56,20 @@ def figures_of(document: Document) -> dict[str, Figure]:
     """The figures by name; those of which there is nothing to draw are left out."""
     against = f"BD-rate against {document['anchor']['label']}, %"
 
+    def bd_rates(*curves: str) -> dict[str, Compared]:
+        return {LABELS[curve]: lambda codec, name=curve: codec["bd_rates"].get(name) for curve in curves}
+
     def gain(kind: str) -> Compared:
         return lambda codec: (codec["amortisation"][kind] or {}).get("bd_rate")
 
-    def bd_rate(name: str) -> Compared:
-        return lambda codec: codec["bd_rates"].get(name)
+    def gap(kind: str) -> Compared:
+        return lambda codec: codec["digitisation"][kind]
 
-    def gap(name: str) -> Compared:
-        return lambda codec: codec["digitisation"][name]
-
-    drawn = {
-        "bound": (against, {name: bd_rate(name) for name in ("bound", "optimized_bound")}),
-        "operational": (against, {name: bd_rate(name) for name in ("operational", "optimized")}),
-        "gain": ("BD-rate, optimised against the encoder's own, %", {n: gain(n) for n in ("files", "bound")}),
-        "gap": ("BD-rate, bound against files, %", {n: gap(n) for n in ("plain", "optimized")}),
+    drawn: dict[str, tuple[str, dict[str, Compared]]] = {
+        "bound": (against, bd_rates("bound", "optimized_bound")),
+        "operational": (against, bd_rates("operational", "optimized")),
+        "gain": ("BD-rate of optimised against not, %", {"files": gain("files"), "bound": gain("bound")}),
+        "gap": ("BD-rate of bound against files, %", {"as is": gap("plain"), "optimised": gap("optimized")}),
     }
     figures = {
         name: figure
@@ -71,7 +80,7 @@ def figures_of(document: Document) -> dict[str, Figure]:
 
 
 def _over_parameters(document: Document, title: str, lines: Mapping[str, Compared]) -> Figure | None:
-    """BD-rates over the size of the transforms: two lines for each family, solid and dashed."""
+    """BD-rates over the size of the transforms: two lines for each family, the second dashed."""
     figure, (axis,) = new_figure(1)
     families = list(dict.fromkeys(codec["family"] for codec in document["codecs"]))
     for number, family in enumerate(families):
@@ -84,7 +93,7 @@ def _over_parameters(document: Document, title: str, lines: Mapping[str, Compare
                 if (found := value(codec)) is not None and found["percent"] is not None
             )
             if points:
-                axis.plot(*zip(*points, strict=True), label=f"{family}, {_SAID[name]}", **look, **style)
+                axis.plot(*zip(*points, strict=True), label=f"{family}, {name}", **look, **style)
     if not axis.lines:
         return None
     axis.set_xscale("log")
@@ -94,9 +103,6 @@ def _over_parameters(document: Document, title: str, lines: Mapping[str, Compare
     name_axes(axis, "parameters of the transforms, millions", title)
     legend(figure, [axis])
     return figure
-
-
-_SAID = {**LABELS, "files": "files", "plain": "encoder's own", "optimized": "optimised"}
 
 
 def rates(document: Document) -> Figure:

@@ -10,49 +10,49 @@ from pycodec.evaluation.estimates import means
 from .spec import BOUNDS
 
 _BD = (
-    "BD-rates are taken image by image at equal PSNR and then averaged, over the interval of quality that both "
-    "curves reach; the 95 % interval says how far the average would move with other images of their kind, not "
-    "with other trainings."
+    "BD-rates are taken image by image at equal PSNR and then averaged, over the qualities that both "
+    "curves reach; the 95 % interval says how far the average would move with other images of their "
+    "kind, not with other trainings."
 )
 _CURVES = {
-    "operational": "Files: every byte of them, headers too, against the pixels that are decoded from them.",
+    "operational": ("Files: every byte of them, headers too, against the pixels that are decoded from them."),
     "optimized": (
-        "Optimised files: real files too, whose latents were optimised for each image; the minutes that this "
-        "takes are not in the figure, and more steps would gain more."
+        "Optimised files: real files as well, whose latents were optimised for each image; the time "
+        "that this takes is not in the figure, and more steps would gain more."
     ),
     "bound": (
-        "Bound: what a code without rounding would need at most with the encoder's own Gaussians, decoded from "
-        "samples; no code of finite length need reach it, and it bounds the rate-distortion function of these "
-        "images from above alone: how far below the function is, it does not say."
+        "Bound: the rate of the encoder's latents drawn from Gaussians in place of rounding, decoded "
+        "from these samples; no code of finite length need reach it, and it bounds the rate-distortion "
+        "function from above: how far below that is, it does not say."
     ),
     "optimized_bound": (
-        "Optimised bound: the same with Gaussians that were optimised for each image, which leaves the modelling "
-        "of prior and decoder in it; more steps would tighten it."
+        "Optimised bound: the same with Gaussians that were optimised for each image; what prior and "
+        "decoder do not know of images is still in it, and more steps would tighten it."
     ),
 }
 _PARTS = {
     "parameters": (
-        "Parameters are counted: those of analysis and synthesis, between pixels and latent, on the axis; all is "
-        "with hyperprior, entropy model and context networks."
+        "Parameters are counted: first those of analysis and synthesis, between pixels and latent, "
+        "which figures are drawn over; then those of everything, hyperprior and context networks too."
     ),
     "overhead": (
-        "Coder overhead: bytes of files over the code length of the same symbols by the codec's own integer "
-        "tables; it has the container and the coder in it, and not what these tables lose against the trained "
-        "floats."
+        "Coder overhead: bytes of files over the code length of the same symbols by the codec's own "
+        "integer tables; container and coder are in it, and what these tables lose against the trained "
+        "floats is not."
     ),
     "amortisation": (
-        "Amortisation: what optimising latents for each image gains against the encoder's own, everything else "
-        "fixed (negative: fewer bits at equal PSNR); only what so many steps find of it, and for files also what "
-        "they find of a better rounding."
+        "Amortisation: what optimising latents for each image gains over the encoder's own, everything "
+        "else as it was (negative: fewer bits at equal PSNR); it is what so many steps find, and of "
+        "files also what they find of a better rounding."
     ),
     "lagrangian": (
-        "The Lagrangian is bits per pixel plus lambda times the squared error, which is what is optimised; its "
-        "changes are of images at one lambda, which no interpolation of curves enters."
+        "The Lagrangian is bits per pixel plus lambda times the squared error, which is what is "
+        "optimised; its changes are taken image by image at one lambda, without any curve."
     ),
     "digitisation": (
-        "Digitisation: the bound against files of codecs of the same size (negative: fewer bits); it has "
-        "everything in it that tells the two apart, the coder's overhead and the difference between two "
-        "trainings too."
+        "Digitisation: the bound against files of networks of the same size (negative: fewer bits at "
+        "equal PSNR); all that tells the two apart is in it, the coder's overhead and the difference "
+        "between two trainings too."
     ),
 }
 
@@ -60,7 +60,8 @@ _PARTS = {
 def notes(document: Mapping[str, Any]) -> dict[str, str]:
     """The sentences of a document, by what they are about; those of figures that it lacks are left out."""
     estimators = document["estimators"]
-    found = {"bd_rate": _BD}
+    anchor = document["anchor"]
+    found = {"anchor": f"Anchor: real files of {anchor['label']}, {anchor['description']}.", "bd_rate": _BD}
     found |= {curve: f"{_CURVES[curve]} Estimator: {spec}." for curve, spec in estimators.items()}
     found |= _PARTS
     if any(curve in estimators for curve in BOUNDS):
@@ -72,36 +73,43 @@ def notes(document: Mapping[str, Any]) -> dict[str, str]:
 
 def _sampling(document: Mapping[str, Any]) -> str:
     """Standard errors of the bound's averages."""
+    errors = "rate_error_bpp", "distortion_error_mse"
     groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for row in document["rows"]:
         if row["curve"] in BOUNDS:
-            groups.setdefault((row["codec"], row["curve"], row["point"]), []).append(row)
-    averages = [
-        means([{**row, "estimator": "", "quality": None} for row in own])[0] for own in groups.values()
-    ]
-    if not averages:
+            own = {"estimator": "", "quality": None, **{name: row[name] for name in errors}}
+            groups.setdefault((row["codec"], row["curve"], row["point"]), []).append(own)
+    if not groups:
         return ""
-    rate, mse = (max(one[name] for one in averages) for name in ("rate_error_bpp", "distortion_error_mse"))
+    averages = [means(own)[0] for own in groups.values()]
+    rate, mse = (max(one[name] for one in averages) for name in errors)
     return (
-        "Drawing samples makes averages of the bound over the images uncertain by a standard error of at most "
-        f"{rate:.2g} bits per pixel and {mse:.2g} in squared error."
+        "That samples are drawn makes a bound's average over the images uncertain, by a standard error of at "
+        f"most {rate:.2g} bits per pixel and {mse:.2g} in squared error."
     )
 
 
 def _networks(document: Mapping[str, Any]) -> Iterator[str]:
     """Whose bounds they are."""
     for own, sentence in (
-        (True, "is of networks that were trained with noise in place of rounding"),
+        (True, "is of networks of their own, made for noise in place of rounding"),
         (False, "is of the networks that write files, whose prior and decoder were trained for rounding"),
     ):
-        names = [one["name"] for one in document["codecs"] if one["own_bounds"] == own]
+        names = [
+            one["name"]
+            for one in document["codecs"]
+            if one["own_bounds"] == own and not one["bd_rates"].keys().isdisjoint(BOUNDS)
+        ]
         if names:
             yield f"The bound of {', '.join(names)} {sentence}."
 
 
 def _training(document: Mapping[str, Any]) -> Iterator[str]:
     """How long the networks were trained; those of one training in one sentence."""
-    yield "Networks that were trained little need more bits than their size could do with, and so do their bounds:"
+    yield (
+        "What was trained little needs more bits than its size could do with: of such networks the bound is "
+        "an upper bound of the upper bound."
+    )
     said: dict[str, list[str]] = {}
     for point in document["points"]:
         kind = "bound" if point["curve"] in BOUNDS else "files"
@@ -116,11 +124,11 @@ def _said(runs: list[dict[str, Any]] | None) -> str:
     if not runs:
         return "their weights do not say how they were trained"
     return ", then ".join(
-        f"{run['steps']:,} steps"
-        + "".join(
-            f" of {one['batch']} crops of {one['crop']} x {one['crop']} pixels" for one in run["stages"][:1]
-        )
-        + ("" if len(run["stages"]) < 2 else f" at first, in {len(run['stages'])} stages")
-        + f", from {run['images']:,} images"
-        for run in runs
+        f"{run['steps']:,} steps{_crops(run['stages'])}, from {run['images']:,} images" for run in runs
     )
+
+
+def _crops(stages: list[dict[str, int]]) -> str:
+    """What a step sees, where that is known; of all stages if they differ."""
+    found = dict.fromkeys(f"{one['batch']} crops of {one['crop']} x {one['crop']} pixels" for one in stages)
+    return f" of {', then of '.join(found)}" if found else ""

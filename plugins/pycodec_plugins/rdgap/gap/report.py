@@ -9,7 +9,7 @@ from typing import Any
 from pycodec.evaluation.printing import bd_text, markdown
 from pycodec.files import write_bytes
 
-from .figures import LABELS, draw
+from .figures import LABELS, TITLES, draw
 
 Document = Mapping[str, Any]
 
@@ -17,7 +17,7 @@ Document = Mapping[str, Any]
 def write_report(document: Document, folder: Path) -> list[Path]:
     """Write the page and its figures to ``folder``; returns the page, then the figures."""
     drawn = draw(document, folder)
-    shown = "\n".join(f"![{file.stem}]({file.name})\n" for file in drawn if file.suffix == ".svg")
+    shown = "\n".join(f"![{TITLES[file.stem]}]({file.name})\n" for file in drawn if file.suffix == ".svg")
     missing = "\n".join(f"- missing: {name}" for name in document["missing"])
     text = "\n".join(filter(None, [f"# Gap report {document['gap']}\n", tables(document), missing, shown]))
     write_bytes(folder / "report.md", text.encode())
@@ -36,7 +36,7 @@ def tables(document: Document) -> str:
 def bd_lines(document: Document) -> tuple[list[str], list[list[str]]]:
     """Headings and rows: BD-rates of all curves against the anchor."""
     curves = list(document["estimators"])
-    heads = [f"BD-rate against {document['anchor']['label']}, %", "parameters of transforms, millions"]
+    heads = [f"BD-rate against {document['anchor']['label']}, %", "parameters, millions: transforms of all"]
     rows = [
         [codec["name"], _millions(codec), *(_bd(codec["bd_rates"].get(curve)) for curve in curves)]
         for codec in document["codecs"]

@@ -141,8 +141,9 @@ class _Session:
             try:
                 filled = fill(spec, self.files, self.gap.name)
                 codec = load_codec(filled)
+                networks = hasattr(codec, "latent_model")
                 for curve in wanted:
-                    if spec in subject.specs(curve):
+                    if spec in subject.specs(curve) and (networks or curve == "operational"):
                         self._ask(subject, curve, spec, codec, training(filled))
             except PycodecError as error:
                 self.missing[f"{subject.name}, {spec}"] = str(error)
@@ -209,7 +210,7 @@ def _chosen(gap: Gap, only: Sequence[str]) -> list[Subject]:
     for name in only:
         if name not in names:
             raise InvalidInput(
-                f"gap {gap.name!r} has no codec {name!r}{near_names(name, names)}; expected one of "
-                + ", ".join(names)
+                f"gap {gap.name!r} has no codec {name!r}, expected one of {', '.join(names)}"
+                f"{near_names(name, names)}"
             )
     return [one for one in gap.codecs if not only or one.name in only]

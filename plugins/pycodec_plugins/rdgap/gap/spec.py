@@ -32,7 +32,8 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Estimators:
-    """What draws each curve, as of ``pycodec bound --estimators``; a curve without one is left out.
+    """What draws each curve, as of ``pycodec bound --estimators``; a curve without one is left out. Codecs
+    that have no latent model have files alone, as they write them.
 
     Attributes:
         operational: of files as the codec writes them.
@@ -62,8 +63,8 @@ class Subject:
         name: in figures and tables.
         files: what writes files: a spec for each lambda, or one that has several qualities.
         family: codecs of one are joined by a line, over their numbers of parameters; by default, the name.
-        bounds: as ``files``, of the same networks trained with Gaussian noise in place of rounding; without it,
-            bounds are of those in ``files``.
+        bounds: as ``files``, of the same networks trained with Gaussian noise in place of rounding; without
+            it, bounds are of those in ``files``.
         qualities: of a codec with several.
         optimize: whether it has the curves that are optimised for each image, which take long.
     """
