@@ -13,11 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
+import pycodec
 from pycodec import cli
 from pycodec.errors import InvalidInput
 from pycodec.evaluation.rd import Row
+from pycodec.testing import sample_codec
 from pycodec.testing.samples import photo
 from pycodec_plugins.rdgap import sizes
+from pycodec_plugins.rdgap.estimators import OperationalRD
 from pycodec_plugins.rdgap.gap import report, spec
 from pycodec_plugins.rdgap.gap.decomposition import compared, curve, decompose, lagrangian_changes, overhead
 from pycodec_plugins.rdgap.gap.figures import figures_of
@@ -252,6 +255,8 @@ def test_what_is_not_there_has_no_numbers() -> None:
     assert (
         compared(curve(figures()), single)["reason"] == "a curve of 1 point has no BD-rate, which needs two"
     )
+    falling = curve([{**one, "psnr_db": -one["psnr_db"]} for one in figures()])
+    assert "does not rise with the rate" in compared(curve(figures()), falling)["reason"]
     other = [Row("c", "", row.setting, None, row.bpp, row.metrics, None, None) for row in curve(figures())]
     assert "no curve of a common image" in compared(other, curve(figures()))["reason"]
 
@@ -279,6 +284,14 @@ def test_the_overhead_is_of_all_bytes_of_a_point() -> None:
     found = overhead(rows)
     assert [one["percent"] for one in found["points"]] == pytest.approx([5, 1])
     assert found["percent"] == pytest.approx(3) and [one["images"] for one in found["points"]] == [2, 1]
+
+
+def test_files_tell_what_an_ideal_coder_would_take() -> None:
+    codec, image = sample_codec(), Image.fromarray(photo(24, 32))
+    bits = codec.entropy_model.code_length_bits(codec.symbols(image), codec.quality_step())
+    found = OperationalRD().estimate(codec, [image])
+    assert found["ideal_bpp"] == pytest.approx(bits / (24 * 32))
+    assert "ideal_bpp" not in OperationalRD(quality=50).estimate(pycodec.load("jpeg"), [image])
 
 
 def test_the_report_that_comes_along_can_be_read() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pycodec.errors import InvalidInput
 from pycodec.evaluation.curves import bd_rate
+from pycodec.evaluation.curves import curves as curves_of
 from pycodec.evaluation.rd import Row
 
 Figures = Mapping[str, Any]
@@ -75,6 +76,8 @@ def compared(anchor: Sequence[Row], test: Sequence[Row]) -> dict[str, Any]:
     for rows in (anchor, test):
         if (points := len({row.setting for row in rows})) < 2:
             return {"percent": None, "reason": f"a curve of {points} point has no BD-rate, which needs two"}
+        if not curves_of(rows, "psnr"):
+            return {"percent": None, "reason": "on a curve the quality does not rise with the rate"}
     try:
         return asdict(bd_rate(anchor, test, "psnr"))
     except InvalidInput as error:

@@ -69,7 +69,10 @@ def figures_of(document: Document) -> dict[str, Figure]:
         "bound": (against, bd_rates("bound", "optimized_bound")),
         "operational": (against, bd_rates("operational", "optimized")),
         "gain": ("BD-rate of optimised against not, %", {"files": gain("files"), "bound": gain("bound")}),
-        "gap": ("BD-rate of bound against files, %", {"as is": gap("plain"), "optimised": gap("optimized")}),
+        "gap": (
+            "BD-rate of bound against files, %",
+            {"not optimised": gap("plain"), "optimised": gap("optimized")},
+        ),
     }
     figures = {
         name: figure
@@ -101,7 +104,7 @@ def _over_parameters(document: Document, title: str, lines: Mapping[str, Compare
     axis.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
     axis.set_xticks([], minor=True)
     name_axes(axis, "parameters of the transforms, millions", title)
-    legend(figure, [axis])
+    axis.legend(fontsize=8)
     return figure
 
 

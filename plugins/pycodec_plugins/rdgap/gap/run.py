@@ -16,7 +16,7 @@ from pycodec.evaluation.quality import load_qualities
 from pycodec.evaluation.rd import Row, image_files
 from pycodec.evaluation.results import json_text
 from pycodec.evaluation.run import Watcher, dataset, evaluate
-from pycodec.evaluation.spec import describe, load_codec
+from pycodec.evaluation.spec import load_codec
 from pycodec.evaluation.subject import load_subject
 from pycodec.files import write_bytes
 from pycodec.sweep.files import with_given
@@ -123,7 +123,7 @@ class _Session:
             list(anchor.settings) or None,
             threads=self.options.threads,
         )
-        label = describe(anchor.codec, loaded.codec, loaded.settings)["label"]  # no paths of this machine
+        label = str(getattr(loaded.codec, "label", anchor.codec))  # no paths of this machine
         subject = replace(loaded, spec=anchor.codec, entry={**loaded.entry, "label": label})
         out = self.options.out / "anchor"
         outcome = evaluate(
