@@ -92,8 +92,8 @@ def _sampling(document: Mapping[str, Any]) -> str:
 def _networks(document: Mapping[str, Any]) -> Iterator[str]:
     """Whose bounds they are."""
     for own, sentence in (
-        (True, "is of networks of their own, made for noise in place of rounding"),
-        (False, "is of the networks that write files, whose prior and decoder were trained for rounding"),
+        (True, "of other networks than its files, made for noise in place of rounding"),
+        (False, "of the networks that write files, whose prior and decoder were trained for rounding"),
     ):
         names = [
             one["name"]
@@ -101,7 +101,7 @@ def _networks(document: Mapping[str, Any]) -> Iterator[str]:
             if one["own_bounds"] == own and not one["bd_rates"].keys().isdisjoint(BOUNDS)
         ]
         if names:
-            yield f"The bound of {', '.join(names)} {sentence}."
+            yield f"Of {', '.join(names)} the bound is {sentence}."
 
 
 def _training(document: Mapping[str, Any]) -> Iterator[str]:
