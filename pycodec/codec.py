@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pycodec import bitstream, images, loading
+from pycodec import bitstream, images, limits, loading, tiled
 from pycodec.bitstream import Container, Header
 from pycodec.errors import (
     CorruptStream,
@@ -24,14 +24,14 @@ from pycodec.images import Picture, as_picture
 from pycodec.native import native
 from pycodec.ops.device import can_code_on, crc32
 from pycodec.profiling import stage
+from pycodec.tiles import Window
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from pycodec.images import ImageLike
+    from pycodec.tiled import Symbols
     from pycodec.types import Config, EntropyModel, Quantizer, Transform
-
-    Symbols = np.ndarray | Tensor  # [C, h, w] int32; a tensor where they are coded on a device
 
 
 class Codec:
@@ -42,8 +42,9 @@ class Codec:
     Symbols and everything that decides a probability are integers: a file decodes to the same symbols
     everywhere. Whether it decodes to the same pixels everywhere is the transform's affair: one of the layers
     in `pycodec.ops.quantized` does, a float one does on the same machine, and on others up to the last
-    rounding. A whole image passes through the transform at once, so that its activations have to
-    fit in memory.
+    rounding. Large images pass through the transform in tiles if it says how far it looks
+    (`pycodec.types.LocalTransform`), to the same bytes and pixels; else at once, so that its activations have
+    to fit in memory.
 
     Args:
         name: as the codec is registered; stored in its files.
@@ -98,35 +99,51 @@ class Codec:
 
         Raises:
             InvalidInput: an image, quality, bpp or device that cannot be used.
+            LimitExceeded: an image that is larger than `pycodec.limits` allow.
         """
         picture = as_picture(image)
+        self._checked_shape(*picture.size)
         if bpp is None:
             return self._encode(picture, self.quality_step(quality), device)
         if quality is not None:
             raise InvalidInput("both quality and bpp are given, expected one of the two")
         return self._encode_below(picture, bpp, device)
 
-    def decompress(self, data: bytes, device: str = "cpu") -> Image.Image:
+    def decompress(
+        self, data: bytes, device: str = "cpu", crop: tuple[int, int, int, int] | None = None
+    ) -> Image.Image:
         """The image of a .pci file that this codec wrote: mode RGB, RGBA, L or LA.
+
+        Args:
+            data: the file.
+            device: where it is decoded.
+            crop: left, top, width and height, in pixels, of the part that is wanted; it has the pixels that it
+                has in the whole. Symbols are decoded for all of the image, because the format needs it,
+                pixels for this part alone.
 
         Raises:
             CorruptStream: not a .pci file, or a damaged one.
             UnsupportedVersion: a file of a newer format version.
             WeightsMismatch: a file of another codec, or of this one with other weights.
-            InvalidInput: more pixels than `pycodec.images.MAX_PIXELS`, or a device that is not there.
+            LimitExceeded: an image that is larger than `pycodec.limits` allow.
+            InvalidInput: a crop that is not within the image, or a device that is not there.
         """
         with stage("container"):
             container = bitstream.parse(data)
             header = container.header
             size = header.width, header.height
             self._check_origin(header)
-            images.check_pixels(*size)
+            self._checked_shape(*size)
+            box = images.crop_box(crop, *size)
             alpha = images.unpack_alpha(container.alpha, *size) if container.alpha else None
             icc = images.unpack_icc(container.icc) if container.icc else None
         with stage("tables and coding"):
             symbols = self._decode_symbols(container, device)
         with stage("transform"):
-            rgb = self._synthesize(symbols, header.quality_step, size, device)
+            rgb = self._synthesize(symbols, header.quality_step, box, device)
+            del symbols
+            if alpha is not None:
+                alpha = alpha[box.top : box.bottom, box.left : box.right]
             return images.to_pil(rgb, header.grey, alpha, icc)
 
     def reconstruct(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
@@ -137,12 +154,15 @@ class Codec:
         on every other if the transform is quantized.
         """
         picture, step = as_picture(image), self.quality_step(quality)
-        rgb = self._synthesize(self.symbols(picture, quality, device), step, picture.size, device)
+        box = images.crop_box(None, *picture.size)
+        rgb = self._synthesize(self.symbols(picture, quality, device), step, box, device)
         return np.asarray(images.to_pil(rgb, picture.grey, picture.alpha))
 
     def symbols(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
         """The integers that get coded: int32 [channels, ceil(H / stride), ceil(W / stride)]."""
-        symbols = self._analyze(as_picture(image), self.quality_step(quality), device)
+        picture = as_picture(image)
+        self._checked_shape(*picture.size)
+        symbols = self._analyze(picture, self.quality_step(quality), device)
         return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
 
     def compress_symbols(self, symbols: np.ndarray, image: ImageLike, quality: float | None = None) -> bytes:
@@ -157,7 +177,7 @@ class Codec:
             InvalidInput: symbols that the entropy model cannot code, or that are not of this image's shape.
         """
         picture, step = as_picture(image), self.quality_step(quality)
-        if symbols.shape != (shape := self._shape(*picture.size)):
+        if symbols.shape != (shape := self._checked_shape(*picture.size)):
             raise InvalidInput(f"symbols of shape {symbols.shape}, expected {shape} for this image")
         return self._pack(np.ascontiguousarray(symbols, np.int32), picture, step)
 
@@ -169,7 +189,7 @@ class Codec:
         """
         container = bitstream.parse(data)
         self._check_origin(container.header)
-        images.check_pixels(container.header.width, container.header.height)
+        self._checked_shape(container.header.width, container.header.height)
         return self._decode_symbols(container, "cpu")  # type: ignore[return-value]  # arrays on the CPU
 
     def importance(self, image: ImageLike, quality: float | None = None) -> np.ndarray | None:
@@ -180,7 +200,9 @@ class Codec:
         if not hasattr(transform, "importance"):
             return None
         with torch.inference_mode():
-            x, quality_tensor = self._transform_input(as_picture(image), self.quality_step(quality), "cpu")
+            self._move("cpu")
+            rgb, stride = as_picture(image).rgb, self.transform.stride
+            x, quality_tensor = tiled.transform_input(rgb, stride, self.quality_step(quality), "cpu")
             share: np.ndarray = transform.importance(x, quality_tensor)[0].numpy()
             return share
 
@@ -274,7 +296,7 @@ class Codec:
     def _decode_symbols(self, container: Container, device: str) -> Symbols:
         self._move(device)
         header = container.header
-        shape = self._shape(header.width, header.height)
+        shape = self._checked_shape(header.width, header.height)
         step, symbols = header.quality_step, None
         code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
         try:
@@ -297,44 +319,31 @@ class Codec:
             )
         return symbols
 
-    def _shape(self, width: int, height: int) -> tuple[int, int, int]:
-        """Of the symbols of an image."""
+    def _checked_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Of the symbols of an image that is not too large.
+
+        Raises:
+            LimitExceeded: it is.
+        """
+        limits.check_pixels(width, height)
+        if getattr(self.transform, "halo", None) is None:
+            limits.check_at_once(width, height, self.name)
         stride = self.transform.stride
-        return self.transform.channels, -(-height // stride), -(-width // stride)
+        shape = self.transform.channels, -(-height // stride), -(-width // stride)
+        limits.check_symbols(*shape)
+        return shape
 
     @torch.inference_mode()
     def _analyze(self, picture: Picture, step: int, device: str) -> Symbols:
-        y = self.transform.analysis(*self._transform_input(picture, step, device))
-        if self._codes_on(device):
-            quantizer: Any = self.quantizer  # a DeviceQuantizer
-            symbols: Tensor = quantizer.quantize_tensor(y)
-            return symbols
-        return np.ascontiguousarray(self.quantizer.quantize(y), np.int32)
-
-    def _transform_input(self, picture: Picture, step: int, device: str) -> tuple[Tensor, Tensor]:
-        """[1, 3, H, W], padded to the stride, and the quality [1]."""
         self._move(device)
-        rgb = images.padded(picture.rgb, self.transform.stride)
-        pixels = torch.from_numpy(np.subtract(rgb, 128, dtype=np.float32))
-        x = pixels.to(device).permute(2, 0, 1)[None]  # strides of channels_last
-        return x, torch.tensor([step / 16], device=x.device)
+        as_tensor = self._codes_on(device)
+        return tiled.analyzed(self.transform, self.quantizer, picture.rgb, step, device, as_tensor)
 
     @torch.inference_mode()
-    def _synthesize(
-        self,
-        symbols: Symbols,
-        step: int,
-        size: tuple[int, int],
-        device: str,
-    ) -> np.ndarray:  # [H, W, 3] uint8
+    def _synthesize(self, symbols: Symbols, step: int, box: Window, device: str) -> np.ndarray:
+        """The pixels [H, W, 3] uint8 of a part of the image."""
         self._move(device)
-        width, height = size
-        quantizer: Any = self.quantizer
-        on_device = isinstance(symbols, Tensor)
-        y = (quantizer.dequantize_tensor if on_device else quantizer.dequantize)(symbols)
-        y = _channels_last(y).to(device)
-        x = self.transform.synthesis(y, torch.tensor([step / 16], device=y.device))
-        return _pixels(x[0, :, :height, :width].permute(1, 2, 0))
+        return tiled.synthesized(self.transform, self.quantizer, symbols, step, box, device)
 
     def _move(self, device: str) -> None:
         check_device(device)
@@ -361,6 +370,7 @@ def decompress(
     device: str = "cpu",
     weights_file: str | os.PathLike[str] | None = None,
     decoder: str | None = None,
+    crop: tuple[int, int, int, int] | None = None,
 ) -> Image.Image:
     """The image of a .pci file, by the codec and the weights that its header names.
 
@@ -370,18 +380,20 @@ def decompress(
         weights_file: weights it was written with; by default those that come with the codec, or else those of
             its fingerprint in PYCODEC_WEIGHTS and in the user's folder (``pycodec weights``).
         decoder: of a codec that has several for the same files, the one to use.
+        crop: the part that is wanted, as for `Codec.decompress`.
 
     Raises:
         UnknownComponent: that codec is not installed.
         MissingWeights: its weights are not here.
-        CorruptStream, UnsupportedVersion, WeightsMismatch, InvalidInput: as `Codec.decompress`.
+        CorruptStream, UnsupportedVersion, WeightsMismatch, LimitExceeded, InvalidInput: as
+            `Codec.decompress`.
     """
     header, _ = bitstream.parse_header(data)
     if weights_file is None:
         codec = loading.codec_for(header.codec, header.fingerprint, device, decoder)
     else:
         codec = loading.load(header.codec, weights_file=weights_file, decoder=decoder)
-    return codec.decompress(data, device)
+    return codec.decompress(data, device) if crop is None else codec.decompress(data, device, crop)
 
 
 def check_device(device: str) -> None:
@@ -396,26 +408,6 @@ def check_device(device: str) -> None:
         raise InvalidInput(f"unknown device {device!r}, expected cpu or cuda") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
-
-
-def _channels_last(y: Tensor) -> Tensor:  # [1, C, h, w]
-    """The same with strides of channels_last."""
-    if y.device.type != "cpu":
-        return y.contiguous(memory_format=torch.channels_last)
-    # By numpy, because after each operation torch's threads keep the cores busy for milliseconds, in vain.
-    # Planes whose distance is a multiple of 4 KiB drive each other out of the cache: hence room between them.
-    _, channels, height, width = y.shape
-    planes = np.empty((channels, height * width + 16), np.float32)[:, :-16]
-    planes[:] = y.numpy().reshape(channels, -1)
-    rows = torch.from_numpy(np.ascontiguousarray(planes.T))
-    return rows.reshape(1, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _pixels(x: Tensor) -> np.ndarray:  # [H, W, 3] around 0, to uint8
-    if x.device.type != "cpu":
-        return (x + 128).clamp_(0, 255).round_().to(torch.uint8).contiguous().cpu().numpy()
-    rgb = x.numpy() + np.float32(128)  # by numpy as in _channels_last
-    return np.rint(np.clip(rgb, 0, 255, out=rgb), out=rgb).astype(np.uint8, order="C")
 
 
 def _symbols_crc(symbols: Symbols) -> int:

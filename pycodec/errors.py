@@ -14,6 +14,10 @@ class InvalidInput(PycodecError, ValueError):
     """An argument, an image or a configuration that cannot be used as it is."""
 
 
+class LimitExceeded(InvalidInput):
+    """Something larger than `pycodec.limits` allows; it may be fine, and who trusts it raises the limit."""
+
+
 class CorruptStream(PycodecError, ValueError):
     """Data that is not a stream pycodec wrote, or no longer."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import operator
 import os
 import sys
-import warnings
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from pycodec.errors import CorruptStream, InvalidInput
+from pycodec import limits
+from pycodec.errors import CorruptStream, InvalidInput, LimitExceeded
+from pycodec.limits import check_pixels
+from pycodec.tiles import Window
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -24,13 +28,6 @@ if TYPE_CHECKING:
     import torch
 
     ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor | Picture"
-
-MAX_PIXELS = 2**27
-"""Larger images are refused, both ways, before memory is allocated; raise it for images you trust (and, from
-179 million on, ``PIL.Image.MAX_IMAGE_PIXELS``)."""
-
-MAX_ICC_BYTES = 2**24
-"""Longer colour profiles are refused, both ways."""
 
 # What was decoded is not to be lossily compressed once more without need.
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -59,6 +56,7 @@ _READ_ERRORS = (  # what Pillow's readers raise at files that are not what they 
     ValueError,
     zlib.error,
 )
+_pillow_limit = threading.Lock()  # held while Pillow has none of its own
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ def as_picture(image: ImageLike) -> Picture:
             and 16 bits become 8-bit RGB or grey.
 
     Raises:
-        InvalidInput: no image, one of an unknown kind, or one of more than MAX_PIXELS.
+        InvalidInput: no image, or one of an unknown kind.
+        LimitExceeded: one of more pixels than `pycodec.limits` allow.
     """
     if isinstance(image, Picture):
         return image
@@ -133,6 +132,47 @@ def to_pil(
     if icc:
         image.info["icc_profile"] = icc
     return image
+
+
+def crop_box(crop: Sequence[int] | None, width: int, height: int) -> Window:
+    """The part of an image that ``crop`` (left, top, width, height) names; without one, all of it.
+
+    Raises:
+        InvalidInput: it is not within the image.
+    """
+    if crop is None:
+        return Window(0, height, 0, width)
+    try:
+        left, top, columns, rows = (operator.index(value) for value in crop)
+    except (TypeError, ValueError):
+        raise InvalidInput(
+            f"crop {crop!r}, expected four whole numbers: left, top, width, height in pixels"
+        ) from None
+    if min(left, top) < 0 or min(columns, rows) < 1 or left + columns > width or top + rows > height:
+        raise InvalidInput(
+            f"a crop of {columns} x {rows} pixels at {left},{top} is not within the image, which has "
+            f"{width} x {height}"
+        )
+    return Window(top, top + rows, left, left + columns)
+
+
+@contextmanager
+def opened(file: Any, formats: list[str] | None = None) -> Iterator[Image.Image]:
+    """``Image.open``, with our limit on pixels in place of Pillow's own, which may be lower.
+
+    Raises:
+        LimitExceeded: more pixels than `pycodec.limits` allow.
+        UnidentifiedImageError, OSError, ...: as Pillow.
+    """
+    with _pillow_limit:
+        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(file, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = kept
+    with image:
+        check_pixels(*image.size)
+        yield image
 
 
 def readable_suffixes() -> set[str]:
@@ -201,10 +241,10 @@ def pack_icc(icc: bytes) -> bytes:
     """Section of a colour profile: zlib.
 
     Raises:
-        InvalidInput: one longer than MAX_ICC_BYTES.
+        LimitExceeded: one longer than `pycodec.limits` allow.
     """
-    if len(icc) > MAX_ICC_BYTES:
-        raise InvalidInput(f"colour profile of {len(icc)} bytes, expected at most {MAX_ICC_BYTES}")
+    if len(icc) > (most := limits.current().profile_bytes):
+        raise LimitExceeded(f"colour profile of {len(icc)} bytes, expected at most {most}")
     return zlib.compress(icc, 9)
 
 
@@ -216,7 +256,7 @@ def unpack_icc(data: bytes) -> bytes:
     """
     inflate = zlib.decompressobj()
     try:
-        icc = inflate.decompress(data, MAX_ICC_BYTES)
+        icc = inflate.decompress(data, limits.current().profile_bytes)
     except zlib.error as error:
         raise CorruptStream(f"damaged .pci file: its colour profile does not decode ({error})") from error
     if not inflate.eof or inflate.unused_data:
@@ -224,38 +264,17 @@ def unpack_icc(data: bytes) -> bytes:
     return icc
 
 
-def check_pixels(width: int, height: int) -> None:
-    """Refuse an image of more than MAX_PIXELS.
-
-    Raises:
-        InvalidInput: says how large the image is and how to allow it.
-    """
-    if width * height > MAX_PIXELS:
-        raise InvalidInput(
-            f"image of {width} x {height} = {width * height} pixels, expected at most {MAX_PIXELS}; "
-            "raise pycodec.images.MAX_PIXELS if you trust it"
-        )
-
-
 def _read(path: Path) -> Picture:
     try:
-        with _opened(path) as image:
+        with opened(path) as image:
             return _from_pil(image)
     except UnidentifiedImageError as error:
         raise InvalidInput(f"cannot read {path}: not an image of a format Pillow knows") from error
     except InvalidInput as error:
-        raise InvalidInput(f"cannot read {path}: {error}") from error
+        raise type(error)(f"cannot read {path}: {error}") from error
     except _READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
         raise InvalidInput(f"cannot read {path}: {reason}") from error
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_pixels is our guard
-        with Image.open(file) as image:
-            yield image
 
 
 def _from_pil(image: Image.Image) -> Picture:
@@ -268,7 +287,9 @@ def _from_pil(image: Image.Image) -> Picture:
     try:
         if getattr(image, "n_frames", 1) > 1:
             notes.append(f"first of {image.n_frames} frames only")  # type: ignore[attr-defined]
-        image = ImageOps.exif_transpose(image)  # loads it
+        image.load()
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
     except _READ_ERRORS as error:
         raise InvalidInput(_first_line(error)) from error
     icc = image.info.get("icc_profile")
@@ -299,7 +320,8 @@ def _to_known_mode(image: Image.Image) -> Image.Image:
     """L, LA, RGB or RGBA, where palettes and colour keys have become alpha."""
     transparent = image.has_transparency_data
     grey = image.mode in ("1", "L", "LA", "La")
-    return image.convert(("LA" if grey else "RGBA") if transparent else ("L" if grey else "RGB"))
+    mode = ("LA" if grey else "RGBA") if transparent else ("L" if grey else "RGB")
+    return image if image.mode == mode else image.convert(mode)  # a copy of a large image is a large copy
 
 
 def _sixteen_to_eight(image: Image.Image) -> Image.Image:

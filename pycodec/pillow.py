@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from pycodec import bitstream, images, loading
+from pycodec import bitstream, images, limits, loading
 from pycodec.bitstream import Section
 from pycodec.errors import CorruptStream, InvalidInput, PycodecError
 
@@ -72,7 +72,7 @@ class PciImageFile(ImageFile.ImageFile):
         Raises:
             OSError: a damaged file, or one whose codec or weights are not here. Nothing is shown of it, not
                 even with ``ImageFile.LOAD_TRUNCATED_IMAGES``.
-            PIL.Image.DecompressionBombError: more pixels than `pycodec.images.MAX_PIXELS`.
+            PIL.Image.DecompressionBombError: more pixels than `pycodec.limits` allow.
         """
         if self._encoded:
             self.im = self._decoded().im
@@ -101,7 +101,7 @@ class PciImageFile(ImageFile.ImageFile):
 
     def _decoded(self) -> Image.Image:
         try:
-            images.check_pixels(*self.size)
+            limits.check_pixels(*self.size)
         except InvalidInput as error:
             raise Image.DecompressionBombError(str(error)) from error
         data = self._content()
@@ -119,7 +119,8 @@ class PciImageFile(ImageFile.ImageFile):
     def _read_section(self, section: Section) -> bytes:
         self._file().seek(section.offset)
         # A header may promise any length; what is cut short here has another CRC.
-        return section.checked(self._file().read(min(section.length, images.MAX_ICC_BYTES)))
+        most = limits.current().profile_bytes
+        return section.checked(self._file().read(min(section.length, most)))
 
     def _file(self) -> IO[bytes]:
         if self.fp is None:

@@ -197,6 +197,42 @@ class InspectableEntropyModel(Protocol):
         ...
 
 
+class LocalTransform(Protocol):
+    """What a transform may say besides: how far it looks. Large images then pass through it in windows that
+    overlap by ``halo``, so that any size fits the memory, and crops are decoded alone.
+
+    A float network keeps no such promise: its sums depend on the size of the map. One of the layers in
+    `pycodec.ops.quantized` does.
+    """
+
+    halo: int
+    """Latent positions. What ``analysis`` gives at a position depends on the pixels of positions within this
+    distance alone, in rows and in columns, and so do the pixels that ``synthesis`` gives on latents; to the
+    bit. At the edges of the image, and nowhere else, there may be padding."""
+
+
+class PartlyLocalTransform(LocalTransform, Protocol):
+    """A `LocalTransform` whose analysis ends in a part that has to see the image as a whole:
+    ``analysis(x, q) == completed(local_analysis(x, q))``, and ``halo`` speaks of the first.
+    """
+
+    def local_analysis(self, x: Tensor, quality: Tensor) -> Tensor:  # [N, 3, H, W], [N] -> [N, C', h', w']
+        """h' and w' are multiples of h and w."""
+        ...
+
+    def completed(self, y: Tensor) -> Tensor:  # [N, C', h', w'] -> [N, C, h, w]
+        """The latent."""
+        ...
+
+
+class LocalQuantizer(Protocol):
+    """What a quantizer may say besides, for the same purpose; without it, it sees the latent as a whole."""
+
+    halo: int | None
+    """Latent positions: symbols depend, to the bit, on latents within this distance alone, and the other way
+    round. 0 for a quantizer of single values; None if it cannot be said."""
+
+
 class InspectableTransform(Protocol):
     """What a transform may offer besides: how much of the latent it lets each position use."""
 

@@ -51,8 +51,17 @@ ctx::Model make_model(const py::dict& arrays, const std::string& head) {
   return m;
 }
 
-ctx::Options options(int threads, const std::string& simd) {
-  return {threads, simd.empty() ? pycodec::simd_in_use() : pycodec::simd_named(simd)};
+// `watch` is None or a function of the number of complete planes. Python calls its signal handlers when it
+// runs, so that Ctrl-C ends a call that has one.
+ctx::Options options(int threads, const std::string& simd, const py::object& watch = py::none()) {
+  ctx::Options made{threads, simd.empty() ? pycodec::simd_in_use() : pycodec::simd_named(simd), {}};
+  if (!watch.is_none()) {
+    made.watch = [call = watch.ptr()](int planes) {  // a borrowed reference: the arguments outlive the call
+      const py::gil_scoped_acquire acquire;
+      py::reinterpret_borrow<py::object>(call)(planes);
+    };
+  }
+  return made;
 }
 
 ctx::Shape shape_of(const Array<int32_t>& symbols) {
@@ -71,10 +80,10 @@ ctx::Biases biases_of(const Array<int32_t>& bias0, const Array<int32_t>& bias3) 
 }
 
 py::tuple encode(const ctx::Model& model, const Array<int32_t>& symbols, const Array<int32_t>& bias0,
-                 const Array<int32_t>& bias3, int threads, const std::string& simd) {
+                 const Array<int32_t>& bias3, int threads, const std::string& simd, const py::object& watch) {
   const ctx::Shape shape = shape_of(symbols);
   const ctx::Biases biases = biases_of(bias0, bias3);
-  const ctx::Options how = options(threads, simd);
+  const ctx::Options how = options(threads, simd, watch);
   const pycodec::Span<const int32_t> in(symbols.data(), static_cast<size_t>(symbols.size()));
   std::vector<uint8_t> out;
   double table_seconds;
@@ -86,10 +95,11 @@ py::tuple encode(const ctx::Model& model, const Array<int32_t>& symbols, const A
 }
 
 void decode(const ctx::Model& model, const py::bytes& data, Array<int32_t> symbols,
-            const Array<int32_t>& bias0, const Array<int32_t>& bias3, int threads, const std::string& simd) {
+            const Array<int32_t>& bias0, const Array<int32_t>& bias3, int threads, const std::string& simd,
+            const py::object& watch) {
   const ctx::Shape shape = shape_of(symbols);
   const ctx::Biases biases = biases_of(bias0, bias3);
-  const ctx::Options how = options(threads, simd);
+  const ctx::Options how = options(threads, simd, watch);
   const std::string_view view = data;
   const pycodec::Bytes in(reinterpret_cast<const unsigned char*>(view.data()), view.size());
   const pycodec::Span<int32_t> out(symbols.mutable_data(), static_cast<size_t>(symbols.size()));
@@ -114,12 +124,13 @@ void bind_context(py::module_& m) {
   using namespace pybind11::literals;
   py::class_<ctx::Model>(m, "ContextModel").def(py::init(&make_model), "arrays"_a, "head"_a);
   m.def("context_encode", &encode, "model"_a, "symbols"_a.noconvert(), "bias0"_a.noconvert(),
-        "bias3"_a.noconvert(), "threads"_a, "simd"_a,
+        "bias3"_a.noconvert(), "threads"_a, "simd"_a, "watch"_a = py::none(),
         "Stream of int32 symbols [D, H, W], and the seconds that its tables took; simd is a level's name, or "
         "'' "
         "for the one in use.");
   m.def("context_decode", &decode, "model"_a, "data"_a, "symbols"_a.noconvert(), "bias0"_a.noconvert(),
-        "bias3"_a.noconvert(), "threads"_a, "simd"_a, "Fill int32 symbols [D, H, W] from a stream.");
+        "bias3"_a.noconvert(), "threads"_a, "simd"_a, "watch"_a = py::none(),
+        "Fill int32 symbols [D, H, W] from a stream.");
   m.def("context_tables", &tables, "model"_a, "symbols"_a.noconvert(), "values"_a.noconvert(),
         "bias0"_a.noconvert(), "bias3"_a.noconvert(), "threads"_a, "simd"_a,
         "Fill int32 values [outputs, D, H, W] with what the coder uses for each symbol.");

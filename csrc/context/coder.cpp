@@ -14,7 +14,7 @@
 namespace pycodec::context {
 namespace {
 
-void check(const Model& model, const Biases& biases, Shape s, size_t symbols, Options options) {
+void check(const Model& model, const Biases& biases, Shape s, size_t symbols, const Options& options) {
   if (s.planes < 0 || s.planes > kMaxPlanes || s.height < 0 || s.height > kMaxSide || s.width < 0 ||
       s.width > kMaxSide) {
     throw InvalidArgument("a volume of " + std::to_string(s.planes) + " x " + std::to_string(s.height) +
@@ -51,15 +51,25 @@ std::unique_ptr<Evaluator> make_evaluator(const Model& model, const Biases& bias
   return make_scalar(model, biases, shape, order, threads + 1);
 }
 
+// As many of `threads` as the evaluator has memory for: an evaluator keeps the activations of a plane for
+// every thread, which for a plane of a million symbols is a hundred megabytes.
+int threads_for(const Model& model, Shape shape, Order order, int threads) {
+  constexpr size_t kMemory = size_t{1} << 30;
+  const Steps steps(shape, order);
+  const size_t bytes = static_cast<size_t>(steps.count()) * (steps.max_lanes() + size_t{32}) *
+                       (3 * static_cast<size_t>(model.width) + 1);
+  return std::min<size_t>(threads, std::max<size_t>(2, kMemory / bytes) - 1);
+}
+
 // Calls visit(plane, row, values, stride) for every row of symbols, once its tables are in `values` (as
 // Evaluator::evaluate leaves them). All symbols are known, so rows it is.
 template <class Visit>
 void evaluate_rows(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
-                   Options options, const Visit& visit) {
-  const int threads = std::min(options.threads, shape.planes);
+                   const Options& options, const Visit& visit) {
+  const int threads = threads_for(model, shape, Order::kRows, std::min(options.threads, shape.planes));
   const auto evaluator = make_evaluator(model, biases, shape, Order::kRows, threads, options.simd);
   const size_t stride = evaluator->stride();
-  run_planes(evaluator->steps(), shape.planes, threads, [&](int plane) {
+  run_planes(evaluator->steps(), shape.planes, threads, options.watch, [&](int plane) {
     return [&, stride, plane, codes = std::vector<uint8_t>(stride),
             values = std::vector<int32_t>(stride * (model.outputs + 1))](int row) mutable {
       const int32_t* own = symbols.data() + plane * shape.plane_size() + row * shape.width;
@@ -79,7 +89,7 @@ struct Coded {
 };
 
 Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
-                   Options options) {
+                   const Options& options) {
   Coded coded{std::vector<Interval>(shape.size()), std::vector<ByteWriter>(shape.planes)};
   const Steps steps(shape, Order::kWavefront);
   const LogisticTables logistic = logistic_tables(model);
@@ -130,7 +140,7 @@ uint64_t payload_bytes(const Coded& coded) {
 }  // namespace
 
 std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
-                            Span<const int32_t> symbols, Options options, double* table_seconds) {
+                            Span<const int32_t> symbols, const Options& options, double* table_seconds) {
   check(model, biases, shape, symbols.size(), options);
   if (table_seconds != nullptr) *table_seconds = 0;
   if (symbols.empty()) return {};
@@ -176,7 +186,7 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
 }
 
 void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,
-            Options options) {
+            const Options& options) {
   check(model, biases, shape, symbols.size(), options);
   if (symbols.empty()) {
     if (!data.empty()) throw CorruptStream("context stream: data for a volume without symbols");
@@ -189,12 +199,12 @@ void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, S
   }
   const int substreams = static_cast<int>(readers.size());
   // With no more threads than substreams, a substream's planes never overlap (see run_planes).
-  const int threads = std::min(options.threads, substreams);
+  const int threads = threads_for(model, shape, Order::kWavefront, std::min(options.threads, substreams));
   const auto evaluator = make_evaluator(model, biases, shape, Order::kWavefront, threads, options.simd);
   const Steps& steps = evaluator->steps();
   const size_t stride = evaluator->stride();
   const StepDecoder decode_step(model, stride, steps.distance(), layout.lanes());
-  run_planes(steps, shape.planes, threads, [&](int plane) {
+  run_planes(steps, shape.planes, threads, options.watch, [&](int plane) {
     return [&, plane, codes = std::vector<uint8_t>(stride),
             values = std::vector<int32_t>(stride * (model.outputs + 1))](int t) mutable {
       evaluator->evaluate(plane, t, values.data());
@@ -207,7 +217,7 @@ void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, S
 }
 
 void tables(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
-            Span<int32_t> values, Options options) {
+            Span<int32_t> values, const Options& options) {
   check(model, biases, shape, symbols.size(), options);
   if (values.size() != symbols.size() * model.outputs)
     throw InvalidArgument("the tables do not fit the volume");

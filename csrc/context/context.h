@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/cpu_features.h"
@@ -15,20 +16,24 @@ namespace pycodec::context {
 struct Options {
   int threads = 1;
   Simd simd = Simd::kScalar;
+  // Called after each plane that the calling thread completes, with how many are. What it throws ends the
+  // call.
+  std::function<void(int)> watch;
 };
 
 // Stream of `symbols` (shape.size() of them). Throws InvalidArgument for symbols or shapes out of range.
 // `table_seconds`, if any, is the time that the network took, the rest being the range coder's.
 std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
-                            Span<const int32_t> symbols, Options options, double* table_seconds = nullptr);
+                            Span<const int32_t> symbols, const Options& options,
+                            double* table_seconds = nullptr);
 
 // Writes the symbols of a stream. Throws CorruptStream when `data` is not a stream of that many symbols.
 void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,
-            Options options);
+            const Options& options);
 
 // What the coder uses for each symbol, values[outputs][planes][height][width]: all frequencies of the
 // categorical head, location (sixteenths) and scale index of the parametric one.
 void tables(const Model& model, const Biases& biases, Shape shape, Span<const int32_t> symbols,
-            Span<int32_t> values, Options options);
+            Span<int32_t> values, const Options& options);
 
 }  // namespace pycodec::context

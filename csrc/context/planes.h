@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -39,12 +40,15 @@ struct alignas(64) Progress {
 // Planes are taken up in rising order, at most `threads` at a time, step t of each after step
 // t + steps.reach() of the one before; so plane d never starts before plane d - threads is complete, and an
 // evaluator needs threads + 1 slots. What a step throws is rethrown; if several planes fail, what the first
-// of them threw.
+// of them threw. `watch`, if any, is called as `Options` says.
 template <class Start>
-void run_planes(const Steps& steps, int planes, int threads, const Start& start) {
+void run_planes(const Steps& steps, int planes, int threads, const std::function<void(int)>& watch,
+                const Start& start) {
   const int count = steps.count(), lag = steps.reach() + 1;
   const std::unique_ptr<Progress[]> progress(new Progress[planes]);
   std::atomic<int> failed{planes};  // the lowest plane that threw
+  std::atomic<int> complete{0};
+  const std::thread::id caller = std::this_thread::get_id();
 
   parallel_for(planes, threads, [&](size_t index) {
     const int plane = static_cast<int>(index);
@@ -58,6 +62,8 @@ void run_planes(const Steps& steps, int planes, int threads, const Start& start)
         run_step(t);
         progress[plane].done.store(t + 1, std::memory_order_release);
       }
+      const int planes_done = ++complete;
+      if (watch && std::this_thread::get_id() == caller) watch(planes_done);
     } catch (...) {
       int lowest = failed.load();
       while (plane < lowest && !failed.compare_exchange_weak(lowest, plane)) {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pycodec import files, images, weights
+from pycodec import files, images, limits, weights
 from pycodec.batch.cluster import connected, run_on_ray
 from pycodec.batch.local import run_local
 from pycodec.batch.manifest import NAME, Manifest, Record
@@ -120,7 +120,9 @@ def run(
     found = find_inputs(inputs, out)
     direction = choose_direction(found, direction)
     weights_path = os.path.abspath(weights_file) if weights_file is not None else None
-    settings = Settings(str(out), direction, codec, weights_path, quality, bpp, device)
+    settings = Settings(
+        str(out), direction, codec, weights_path, quality, bpp, device, limits=limits.current()
+    )
     if direction == "compress":
         if image_format is not None:
             raise InvalidInput(f"format {image_format} is for decompressing, and these files are compressed")

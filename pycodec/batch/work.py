@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pycodec import bitstream, files, images, loading
+from pycodec import bitstream, files, images, limits, loading
 from pycodec.batch.manifest import Record
 from pycodec.batch.plan import Direction, Job
 from pycodec.errors import PycodecError
+from pycodec.limits import Limits
 
 if TYPE_CHECKING:
     from pycodec.codec import Codec
@@ -35,6 +36,7 @@ class Settings:
     """Pillow's name of it."""
     threads: int | None = None
     """Of torch; None leaves it to torch."""
+    limits: Limits = field(default_factory=Limits)
     options: Mapping[str, Any] = field(default_factory=dict)
     """For the records, see `Record.options`."""
 
@@ -62,7 +64,8 @@ def work(settings: Settings, job: Job) -> Outcome:
         if job.earlier and _still_true(job.earlier, record.source_sha256, target):
             return Outcome(job.earlier, kept=True)
         make = _compressed if settings.direction == "compress" else _decompressed
-        packed, data, notes = make(settings, job, source)
+        with limits.using(settings.limits):
+            packed, data, notes = make(settings, job, source)
         header, _ = bitstream.parse_header(packed)
         files.write_bytes(target, data)
         record = replace(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from pycodec.cli.large import max_pixels_option
+
 if TYPE_CHECKING:
     from pycodec.batch import Progress, Summary
 
@@ -33,6 +35,7 @@ SHOWN = 20
     metavar="SUFFIX",
     help="Of decompressed images: png, webp, ... [default: png].",
 )
+@max_pixels_option
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def command(
     inputs: tuple[str, ...], out: str, direction: Literal["compress", "decompress"] | None, **options: Any

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pycodec import files, loading, profiling
+from pycodec.cli.large import max_pixels_option, shown
 from pycodec.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: as torch decides].")
+@max_pixels_option
 @click.option("--profile", is_flag=True, help="Also print where the time goes.")
 def command(
     source: str,
@@ -82,7 +84,8 @@ def command(
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
         if optimize is None:
-            data = _coded(codec, picture, quality, bpp, device)
+            with shown(picture.rgb[:, :, 0].size):
+                data = _coded(codec, picture, quality, bpp, device)
         else:
             data = _optimized(codec, picture, quality, optimize, lam, device)
     seconds = time.perf_counter() - start

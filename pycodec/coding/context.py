@@ -13,12 +13,12 @@ arrays from a trained float network, :mod:`pycodec.coding.context_reference` is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .. import profiling
+from .. import profiling, progress
 from ..errors import InvalidInput
 from ..native import native
 
@@ -32,6 +32,9 @@ MAX_EXP = 4096
 QUALITY_STEPS = 16
 """Integer steps in one unit of quality."""
 TAPS = (13, 14, 14, 14)
+
+WATCHED = 1 << 22
+"""A volume of so many symbols takes seconds: its coding is reported, and can be interrupted."""
 
 _LAYERS = tuple(f"{name}{layer}" for layer in range(4) for name in ("weight", "bias", "multiplier"))
 _COMMON = ("input_map", "constants", "residual", *_LAYERS)
@@ -100,7 +103,9 @@ class ContextModel:
         volume = self._volume(symbols)
         biases = self.biases(quality_step, volume.shape[0])
         data: bytes
-        data, table_seconds = native().context_encode(self._native, volume, *biases, _threads(threads), "")
+        data, table_seconds = native().context_encode(
+            self._native, volume, *biases, _threads(threads), "", _watch(volume)
+        )
         profiling.add("tables", table_seconds)
         return data
 
@@ -123,7 +128,9 @@ class ContextModel:
             symbols = np.empty(shape, np.int32)
         except (MemoryError, ValueError):
             raise InvalidInput(f"a volume of {shape} symbols does not fit the memory") from None
-        native().context_decode(self._native, bytes(data), symbols, *biases, _threads(threads), "")
+        native().context_decode(
+            self._native, bytes(data), symbols, *biases, _threads(threads), "", _watch(symbols)
+        )
         return symbols
 
     def tables(
@@ -227,6 +234,13 @@ class ContextModel:
                 f"symbols lie in {symbols.min()}..{symbols.max()}, this model codes {low}..{high}"
             )
         return np.ascontiguousarray(symbols, np.int32)
+
+
+def _watch(volume: np.ndarray) -> Callable[[int], None] | None:
+    """What native code calls between planes: to report, and because Python heeds Ctrl-C only when it runs."""
+    if volume.size < WATCHED:
+        return None
+    return lambda planes: progress.report("coding", planes, len(volume))
 
 
 def _threads(threads: int) -> int:

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image, ImageCms, features
 
 import pycodec
-from pycodec import images
-from pycodec.errors import CorruptStream, InvalidInput, MissingDependency, PycodecError
+from pycodec import limits
+from pycodec.errors import CorruptStream, InvalidInput, LimitExceeded, MissingDependency, PycodecError
 from pycodec.evaluation.metrics import psnr
 
 NEEDED = {"webp": "PIL._webp", "avif": "PIL._avif", "jxl": "pillow_jxl", "heic": "pillow_heif"}
@@ -146,11 +146,10 @@ def test_damaged_files_are_an_error_of_ours_or_an_image(name: str) -> None:
             assert isinstance(codec.decompress(bytes(damaged)), Image.Image)
 
 
-def test_a_file_of_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_too_many_pixels_is_refused() -> None:
     codec = load("jpeg")
     data = codec.compress(photograph(24, 32))
-    monkeypatch.setattr(images, "MAX_PIXELS", 24 * 32 - 1)
-    with pytest.raises(InvalidInput, match="image of 32 x 24"):
+    with limits.using(pixels=24 * 32 - 1), pytest.raises(LimitExceeded, match="image of 32 x 24"):
         codec.decompress(data)
 
 

@@ -13,10 +13,11 @@ import torch
 from PIL import Image, ImageCms
 
 import pycodec
-from pycodec import Codec, bitstream, images
+from pycodec import Codec, bitstream, limits
 from pycodec.errors import (
     CorruptStream,
     InvalidInput,
+    LimitExceeded,
     MissingWeights,
     PycodecError,
     UnknownComponent,
@@ -216,9 +217,11 @@ def test_a_codec_refuses_the_file_of_another_one(toy, small):
         toy.decompress(_forged(small, codec="tea"))
 
 
-def test_the_pixel_limit_holds_on_decoding(small, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 14)
-    with pytest.raises(InvalidInput, match="3 x 5 = 15 pixels, expected at most 14"):
+def test_the_pixel_limit_holds_on_decoding(small):
+    with (
+        limits.using(pixels=14),
+        pytest.raises(LimitExceeded, match="3 x 5 = 15 pixels, expected at most 14; if you trust it, raise"),
+    ):
         pycodec.decompress(small)
 
 

@@ -17,9 +17,10 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 import pycodec
 import pycodec.pillow
-from pycodec import bitstream, images, loading
+from pycodec import bitstream, images, limits, loading
 from pycodec.bitstream import Container, Header
 from pycodec.errors import InvalidInput, MissingWeights, UnknownComponent
+from pycodec.limits import Limits
 
 LOSSLESS = 8
 """Quality at which the toy codec is."""
@@ -237,13 +238,15 @@ def test_the_limit_of_pillow_holds(no_codec, monkeypatch):
         Image.open(header_only(40, 51))
 
 
-def test_the_limit_of_pycodec_holds_besides(no_codec, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 1000)
+def test_the_limit_of_pycodec_holds_besides(no_codec):
     image = Image.open(header_only(40, 26))
     assert image.size == (40, 26)
     for _ in range(2):
-        with pytest.raises(
-            Image.DecompressionBombError, match=r"40 x 26 = 1040 pixels, expected at most 1000"
+        with (
+            limits.using(pixels=1000),
+            pytest.raises(
+                Image.DecompressionBombError, match=r"40 x 26 = 1040 pixels, expected at most 1000"
+            ),
         ):
             image.load()
 
@@ -293,7 +296,7 @@ def test_a_header_that_promises_too_much_costs_nothing(no_codec):
     head += bitstream._crc16(head).to_bytes(2, "little")
     file = Counting(bytes(head) + b"pay")
     with Image.open(file) as image:
-        assert file.asked <= images.MAX_ICC_BYTES
+        assert file.asked <= Limits.profile_bytes
         assert "icc_profile" not in image.info
         with pytest.raises(OSError, match=r"truncated \.pci file"):
             image.verify()
@@ -361,7 +364,7 @@ def test_the_profile_is_that_of_the_image_unless_another_is_given(rgb):
         assert saved(rgb.convert("L")) is None
     assert told[0].filename == __file__
     with pytest.raises(InvalidInput, match="colour profile of 16777217 bytes, expected at most"):
-        saved(rgb, icc_profile=own.ljust(images.MAX_ICC_BYTES + 1))
+        saved(rgb, icc_profile=own.ljust(Limits.profile_bytes + 1))
 
 
 @pytest.mark.parametrize(

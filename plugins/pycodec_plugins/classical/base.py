@@ -68,7 +68,7 @@ class ClassicalCodec(ABC):
 
         Raises:
             CorruptStream: data that do not decode.
-            InvalidInput: more pixels than `pycodec.images.MAX_PIXELS`.
+            LimitExceeded: more pixels than `pycodec.limits` allow.
         """
         try:
             return self.decode(data)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pycodec.images import Picture, check_pixels, to_pil
+from pycodec.images import Picture, opened, to_pil
 from pycodec_plugins.classical import programs
 from pycodec_plugins.classical.base import ClassicalCodec, one_of
 
@@ -79,6 +79,5 @@ class Bpg(ClassicalCodec):
             source, target = Path(folder, "in.bpg"), Path(folder, "out.png")
             source.write_bytes(data)
             programs.run_for(target, [self.decoder, "-o", str(target), str(source)])
-            with Image.open(target, formats=["PNG"]) as image:
-                check_pixels(*image.size)
+            with opened(target, ["PNG"]) as image:
                 return image.convert("RGB")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import importlib
 import io
-import warnings
 from importlib.metadata import version as version_of
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError, features
 
 from pycodec.errors import CorruptStream, InvalidInput, MissingDependency
-from pycodec.images import Picture, check_pixels, to_pil
+from pycodec.images import Picture, opened, to_pil
 from pycodec_plugins.classical.base import ClassicalCodec, first_line, one_of
 
 SUBSAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")
@@ -70,15 +69,11 @@ class PillowCodec(ClassicalCodec):
         return out.getvalue()
 
     def decode(self, data: bytes) -> Image.Image:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # check_pixels is our guard
-            try:
-                image = Image.open(io.BytesIO(data), formats=[self.format])
-            except UnidentifiedImageError as error:  # its message names an object in memory
-                raise CorruptStream(f"not a {self.label} file: Pillow does not know it") from error
-        with image:
-            check_pixels(*image.size)
-            decoded = image.convert("L" if image.mode == "L" else "RGB")
+        try:
+            with opened(io.BytesIO(data), [self.format]) as image:
+                decoded = image.convert("L" if image.mode == "L" else "RGB")
+        except UnidentifiedImageError as error:  # its message names an object in memory
+            raise CorruptStream(f"not a {self.label} file: Pillow does not know it") from error
         profile = image.info.get("icc_profile") if self.keeps_profile else None  # libjxl makes one up
         decoded.info = {"icc_profile": profile} if profile else {}
         return decoded

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from pycodec.images import check_pixels
+from pycodec.limits import check_pixels
 
 _DEPTHS = {"444": 8, **{f"444p{bits}": bits for bits in range(9, 17)}}
 
@@ -32,7 +32,7 @@ def read(data: bytes) -> tuple[np.ndarray, int]:  # [3, H, W] uint16, and the bi
 
     Raises:
         ValueError: no such file, one of another chroma format, or one that is cut short.
-        InvalidInput: more pixels than `pycodec.images.MAX_PIXELS`.
+        LimitExceeded: more pixels than `pycodec.limits` allow.
     """
     first, _, rest = data.partition(b"\n")
     magic, *parameters = first.decode("ascii", "replace").split()[:32] or [""]

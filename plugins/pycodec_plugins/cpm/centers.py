@@ -18,6 +18,8 @@ class LearnedCenters(nn.Module):
         span: the centres start evenly spaced in ``-span..span``.
     """
 
+    halo = 0
+
     def __init__(self, count: int = 6, sigma: float = 1.0, span: float = 2.0):
         super().__init__()
         self.count, self.sigma, self.span = count, sigma, span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -29,7 +30,8 @@ Arrays = dict[str, np.ndarray]
 
 
 class QuantizedResidualDCT:
-    """The transform of :class:`ResidualDCT` in the layers of `pycodec.ops.quantized`.
+    """The transform of :class:`ResidualDCT` in the layers of `pycodec.ops.quantized`; a
+    `pycodec.types.LocalTransform`, whose every sum is exact.
 
     Args:
         arrays: what `quantize_dct.quantize` made of a trained transform.
@@ -59,6 +61,11 @@ class QuantizedResidualDCT:
             raise WeightsMismatch(f"the quantized transform lacks the array {error}") from error
         self._scratch = Scratch()
         self.channels: int = self._step.shape[1]
+        # 3 x 3 kernels: one a block, at the stride or at half of it; in the first layer of the encoder and in
+        # the last of the decoder, at half; in the first of the decoder, at the stride.
+        encoder = len(self._encoder_coarse) + (len(self._encoder_fine) + 1) / 2
+        decoder = len(self._decoder_coarse) + (len(self._decoder_fine) + 1) / 2 + 1
+        self.halo = math.ceil(max(encoder, decoder))
 
     def config(self) -> dict:
         return dict(self._config)

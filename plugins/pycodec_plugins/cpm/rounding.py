@@ -15,6 +15,7 @@ class IntegerRounding(nn.Module):
     """
 
     limit = 1 << 20  # symbols lie in -limit..limit, the range of the context coder
+    halo = 0
 
     def __init__(self) -> None:  # spelt out, so that an unknown option is refused by name
         super().__init__()

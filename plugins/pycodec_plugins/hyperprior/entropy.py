@@ -32,6 +32,7 @@ from .latent import fold, packed_channels, split
 if TYPE_CHECKING:
     from .latent_model import HyperpriorModel
 
+SEARCHED = 1 << 22  # values at a time, since what is found of each takes eight bytes
 Take = Callable[[Any, np.ndarray], None]
 
 
@@ -177,9 +178,13 @@ class ScaleHyperprior(nn.Module):
 
     def table_indexes(self, values: Tensor) -> np.ndarray:
         """Of each of such values, in C order."""
-        found = np.searchsorted(self._thresholds(), values.contiguous().numpy().ravel(), side="right")
+        flat = values.contiguous().numpy().ravel()
         least = np.searchsorted(log_thresholds(), math.log(self.scale_min), side="right")
-        return np.maximum(found, least).astype(np.uint16)
+        indexes = np.empty(len(flat), np.uint16)
+        for i in range(0, len(flat), SEARCHED):
+            found = np.searchsorted(self._thresholds(), flat[i : i + SEARCHED], side="right")
+            indexes[i : i + SEARCHED] = np.maximum(found, least, out=found)
+        return indexes
 
     def raw_scales(self, y: Tensor, z: Tensor) -> Tensor:
         """What the float network says of symbols ``y`` [N, C, 4 h, 4 w], of which it sees those before each,

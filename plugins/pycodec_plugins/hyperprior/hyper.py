@@ -127,7 +127,10 @@ class HyperTransform(nn.Module):
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
         """Packed latent [N, channels, H / stride, W / stride] of images [N, 3, H, W]."""
-        y = self.transform.analysis(x, quality)
+        return self.completed(self.transform.analysis(x, quality))
+
+    def completed(self, y: Tensor) -> Tensor:
+        """Packed latent of y."""
         return torch.cat([fold(y), self.hyper_analysis(y)], 1)
 
     def synthesis(self, latent: Tensor, quality: Tensor) -> Tensor:
@@ -137,18 +140,29 @@ class HyperTransform(nn.Module):
 
 
 class FrozenTransform:
-    """A `HyperTransform` around a transform in integers: no torch module, as there is nothing to train."""
+    """A `HyperTransform` around a transform in integers: no torch module, as there is nothing to train. A
+    `pycodec.types.LocalTransform`, but for the hyper-analysis, a float network that sees all of y at once.
+    """
 
     def __init__(self, transform: HyperTransform):
         self._transform = transform.eval()
         self.stride, self.channels = transform.stride, transform.channels
         self.hyper_channels = transform.hyper_channels
+        self.halo = -(-transform.transform.halo // RATIO)
 
     def config(self) -> dict:
         return self._transform.config()
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
         return self._transform.to(x.device).analysis(x, quality)
+
+    def local_analysis(self, x: Tensor, quality: Tensor) -> Tensor:
+        """y alone."""
+        y: Tensor = self._transform.transform.analysis(x, quality)
+        return y
+
+    def completed(self, y: Tensor) -> Tensor:
+        return self._transform.to(y.device).completed(y)
 
     def synthesis(self, latent: Tensor, quality: Tensor) -> Tensor:
         return self._transform.synthesis(latent, quality)

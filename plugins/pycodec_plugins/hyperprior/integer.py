@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pycodec.ops.quantized import depth_to_space
+from pycodec.tiles import Window
 
 from .hyper import HYPER_LIMIT, HyperSynthesis
 from .integer_layer import (
@@ -27,8 +28,10 @@ from .integer_layer import (
     largest_inputs,
     layer_arrays,
 )
+from .latent import RATIO
 
 LAYERS = 3  # two that enlarge, and the last
+TILE_POSITIONS = 1 << 13  # of z that are worked on together: all of an image of 32 million pixels
 
 
 def _limit(layer: int) -> int:
@@ -45,6 +48,8 @@ class IntegerSynthesis:
         InvalidInput: as `IntegerLayer`.
     """
 
+    halo = 2  # 3 x 3 kernels on the grid of z, on one twice and on one four times as fine: 1 + 1/2 + 1/4
+
     def __init__(self, arrays: Mapping[str, np.ndarray]):
         self._layers = [IntegerLayer(arrays, str(i), _limit(i)) for i in range(LAYERS)]
         self.arrays = {f"{i}.{name}": arrays[f"{i}.{name}"] for i in range(LAYERS) for name in NAMES}
@@ -59,6 +64,20 @@ class IntegerSynthesis:
             z: whose device computes.
             portable: see `IntegerLayer`.
         """
+        whole = Window(0, z.shape[1], 0, z.shape[2])
+        tiles = whole.tiles(TILE_POSITIONS)
+        if len(tiles) == 1:
+            return self._at_once(z, portable)
+        fine = whole.scaled(RATIO)
+        out = z.new_empty(len(self.arrays["2.bias"]), fine.height, fine.width, dtype=torch.int32)
+        for tile in tiles:
+            around = tile.grown(self.halo, whole)
+            values = self._at_once(z[(slice(None), *around.within(whole))], portable)
+            kept = tile.scaled(RATIO)
+            out[(slice(None), *kept.within(fine))] = values[(slice(None), *kept.within(around.scaled(RATIO)))]
+        return out
+
+    def _at_once(self, z: Tensor, portable: bool) -> Tensor:
         codes = z.permute(1, 2, 0)
         for layer in self._layers[:-1]:
             codes = depth_to_space(layer(codes, portable).clamp_(0, CODE_LIMIT).float(), 2)

@@ -50,6 +50,11 @@ class ZeroCentered(nn.Module):
     def config(self) -> dict:
         return dict(self._config)
 
+    @property
+    def halo(self) -> int | None:
+        """Of the integer network of the means, by z; a float network is not to be cut, for its last bits."""
+        return None if self.integer is None else self.integer.halo
+
     def surrogate(self, latent: Tensor) -> tuple[Tensor, Tensor]:  # [N, packed, h, w] -> twice the same
         """``(rounded, noisy)``: the latent that the decoder sees, and the differences whose cost counts."""
         differences, means = self.differences(latent)

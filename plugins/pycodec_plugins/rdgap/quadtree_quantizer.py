@@ -25,6 +25,7 @@ class QuadtreeCentered(ZeroCentered):
     """
 
     passes = PASSES
+    halo = None  # what a pass knows follows from the pass before, from further and further away
 
     def __init__(
         self,
