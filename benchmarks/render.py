@@ -89,6 +89,7 @@ def main() -> int:
             common.ROOT / "benchmarks" / "README.md",
             common.ROOT / "docs" / "illm.md",
             common.ROOT / "docs" / "res.md",
+            common.ROOT / "docs" / "large.md",
             *CARDS.values(),
         ],
         help="files with markers",

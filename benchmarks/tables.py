@@ -366,6 +366,31 @@ def labeler_table(document: dict[str, Any]) -> str:
     return markdown(["labels", "in use", "perplexity", "PSNR of its reconstructions"], [row]) + text
 
 
+def huge_table(document: dict[str, Any]) -> str:
+    """Peak memory of every step with a huge picture."""
+    steps = ("compress", "decompress", "crop")
+    settings = document["settings"]
+    rows = [
+        [
+            f"`{codec}`",
+            f"{found['bytes'] / 1e6:.1f} MB",
+            *(f"{found[step]['peak_bytes'] / 2**30:.2f} GiB" for step in steps),
+            "equal" if found["crop_equals_whole"] else "DIFFERENT",
+            "equal" if found["tiles_equal_whole"] else "DIFFERENT",
+        ]
+        for codec, found in document["results"].items()
+    ]
+    pixels = settings["width"] * settings["height"] / 1e6
+    *_, width, height = settings["crop"]
+    text = (
+        f"Peak of resident memory of whole commands, PNG files read and written, Python and torch included, "
+        f"on a picture of {pixels:.0f} megapixels ({settings['picture']}); the crop has {width} x {height} "
+        f"pixels. Tiles against the whole: on a part of the picture that fits at once."
+    )
+    headings = ["codec", "file", *steps, "crop against whole", "tiles against whole"]
+    return markdown(headings, rows) + caption(text, document["environment"])
+
+
 def _by_setting(document: dict[str, Any], name: str) -> dict[float, dict[str, Any]]:
     sets = {one["setting"]: one for one in document["set_metrics"][name]}
     return {one["setting"]: one | sets[one["setting"]] for one in document["mean_points"][name]}
@@ -376,6 +401,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "ms-ssim": ("rd_kodak.json", ms_ssim_table),
     "codec": ("codec.json", codec_table),
     "labeler": ("labeler.json", labeler_table),
+    "huge": ("huge.json", huge_table),
     "illm": ("sweep_hyperprior_illm.json", functools.partial(decoders_table, anchor="No-GAN")),
     "illm-norms": ("sweep_hyperprior_illm_norms.json", decoders_table),
     "illm-labels": ("sweep_hyperprior_illm_labels.json", decoders_table),

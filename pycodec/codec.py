@@ -117,9 +117,9 @@ class Codec:
         Args:
             data: the file.
             device: where it is decoded.
-            crop: left, top, width and height, in pixels, of the part that is wanted; it has the pixels that it
-                has in the whole. Symbols are decoded for all of the image, because the format needs it,
-                pixels for this part alone.
+            crop: left, top, width and height, in pixels, of the part that is wanted: that part of the whole.
+                Symbols are decoded for all of the image, because the format needs that, pixels for this part
+                alone.
 
         Raises:
             CorruptStream: not a .pci file, or a damaged one.

@@ -17,7 +17,7 @@ from PIL import Image
 from tile_codec import DIES, DIES_ONCE, TileCodec
 
 import pycodec
-from pycodec import batch, cli
+from pycodec import batch, cli, limits
 from pycodec.errors import InvalidInput, MissingWeights, UnknownComponent
 
 
@@ -78,6 +78,13 @@ def test_there_and_back_with_a_manifest_each(folder: Path) -> None:
         back = folder / "back" / source.relative_to(folder / "in").with_suffix(".webp")
         assert np.array_equal(pixels(back), pixels(source))
     assert {line["codec"] for line in lines(folder / "back")} == {"tile"}
+
+
+def test_workers_keep_the_limits_of_whoever_started_them(folder: Path) -> None:
+    with limits.using(pixels=10):
+        summary = run(folder)
+    assert len(summary.errors) == 6
+    assert all("pixels, expected at most 10;" in record.error for record in summary.errors)
 
 
 def test_a_resumed_run_makes_what_is_missing_damaged_or_changed(folder: Path) -> None:
