@@ -141,7 +141,6 @@ def main() -> int:
             "height": arguments.height,
             "picture": "mosaic of Kodak" if arguments.data else "synthetic",
             "seed": arguments.seed,
-            "crop": CROP,
             "limit_bytes": LIMIT_BYTES,
         },
         "results": results,

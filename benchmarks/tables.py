@@ -381,11 +381,10 @@ def huge_table(document: dict[str, Any]) -> str:
         for codec, found in document["results"].items()
     ]
     pixels = settings["width"] * settings["height"] / 1e6
-    *_, width, height = settings["crop"]
     text = (
-        f"Peak of resident memory of whole commands, PNG files read and written, Python and torch included, "
-        f"on a picture of {pixels:.0f} megapixels ({settings['picture']}); the crop has {width} x {height} "
-        f"pixels. Tiles against the whole: on a part of the picture that fits at once."
+        "Peak of resident memory of whole commands, PNG files read and written, Python and torch included, "
+        f"on a picture of {pixels:.0f} megapixels ({settings['picture']}). Tiles against the whole: on a "
+        "part of the picture that fits at once."
     )
     headings = ["codec", "file", *steps, "crop against whole", "tiles against whole"]
     return markdown(headings, rows) + caption(text, document["environment"])
