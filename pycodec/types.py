@@ -7,9 +7,10 @@ integers that get coded.
 ``config()`` returns the JSON keyword arguments from which the registered factory rebuilds the component; that
 of a codec says what it is made of, since its name and its weights rebuild it.
 
-What a component may have besides, and the conformance kit then makes use of:
+What a component may have besides, and the codec or the conformance kit then makes use of:
 
 * ``qualities``, lowest and highest quality of a transform or entropy model; by default 1 to 8.
+* ``halo`` of a transform or quantizer that works in tiles, see `LocalTransform` and `LocalQuantizer`.
 * ``reference()`` of an entropy model, its twin in plain numpy with the same ``encode`` and ``decode``.
 * what `DeclaredQuantizer`, `DeclaredEntropyModel`, `FreezableEntropyModel`, `InspectableEntropyModel`,
   `InspectableTransform`, `DeclaredCodec` and `DeclaredMetric` list.
