@@ -19,6 +19,7 @@ from pycodec.errors import (
     MissingWeights,
     NativeUnavailable,
     WeightsMismatch,
+    out_of_memory,
 )
 from pycodec.images import Picture, as_picture
 from pycodec.native import native
@@ -181,7 +182,7 @@ class Codec:
             raise InvalidInput(f"symbols of shape {symbols.shape}, expected {shape} for this image")
         return self._pack(np.ascontiguousarray(symbols, np.int32), picture, step)
 
-    def file_symbols(self, data: bytes) -> np.ndarray:
+    def file_symbols(self, data: bytes, device: str = "cpu") -> np.ndarray:
         """The integers in a .pci file that this codec wrote, as `symbols` gives those of an image.
 
         Raises:
@@ -190,7 +191,8 @@ class Codec:
         container = bitstream.parse(data)
         self._check_origin(container.header)
         self._checked_shape(container.header.width, container.header.height)
-        return self._decode_symbols(container, "cpu")  # type: ignore[return-value]  # arrays on the CPU
+        symbols = self._decode_symbols(container, device)
+        return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
 
     def importance(self, image: ImageLike, quality: float | None = None) -> np.ndarray | None:
         """Share 0..1 of the channels that each position of the latent may use: float32 [h, w]; None if the
@@ -304,9 +306,11 @@ class Codec:
                 symbols = code.decode_tensor(container.payload, shape, step, device)
             else:
                 symbols = code.decode(container.payload, shape, step)
-        except (CorruptStream, MissingWeights, NativeUnavailable, MemoryError):
+        except (CorruptStream, MissingWeights, NativeUnavailable):
             raise
         except Exception as error:  # a CRC proves nothing about who wrote the file: anything may be in it
+            if out_of_memory(error):
+                raise
             raise CorruptStream(f"the payload of this .pci file does not decode: {error}") from error
         if symbols.shape != shape:
             raise CorruptStream(

@@ -74,6 +74,14 @@ class ProcessLost(ProcessFailed):
     """Another process of a data-parallel run is gone without a word."""
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out; those of torch are a RuntimeError."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text)
+    )
+
+
 def near_names(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'a' or 'b'?"``, or nothing when no known name resembles ``name``."""
     matches = difflib.get_close_matches(name, sorted(known), n=3)

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -66,6 +66,22 @@ def open_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        with open(path, "wb") as file:
+            yield file
+        return
+    with new_file(path) as temporary, open(temporary, "xb") as file:
+        yield file
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `open_output`, for what is written by name: the block makes a file of the name that it is given.
+
+    Raises:
+        InvalidInput: as `open_output`, or an older file that may not be written.
+        OSError: the file cannot be written; it names ``path``.
+    """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InvalidInput(f"cannot write {path}: it is a directory, expected the name of a file")
@@ -73,21 +89,51 @@ def open_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise InvalidInput(
             f"cannot write {path}: the directory {target.parent} does not exist; make it first"
         )
-    if target.exists() and not target.is_file():
-        with open(target, "wb") as file:
-            yield file
-        return
+    if target.exists() and not os.access(target, os.W_OK):  # a rename would not ask
+        raise InvalidInput(f"cannot write {path}: the file there is read-only; name another, or delete it")
     temporary = target.parent / f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(4)}.tmp"
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
+        yield temporary
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         if target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):  # not of this file
+            raise
+        raise OSError(error.errno, f"not written: {error.strerror}", os.fspath(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that is gone
+            temporary.unlink(missing_ok=True)
+
+
+def whole_lines(file: IO[bytes]) -> bytes:
+    """What is in a file of lines, open for appending without a buffer; a line that was cut short is cut off.
+
+    Raises:
+        OSError: it cannot be read or cut.
+    """
+    file.seek(0)
+    data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        file.truncate(len(whole))
+    return whole
+
+
+def append_line(file: IO[bytes], line: bytes) -> None:
+    """Write a line to the end of such a file, out of reach of a kill.
+
+    Raises:
+        OSError: it cannot be written; at most its beginning is in the file.
+    """
+    rest = memoryview(line + b"\n")
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        raise OSError(error.errno, f"not written: {error.strerror}", file.name) from error
 
 
 def remove_leftovers(targets: Iterable[str | os.PathLike[str]]) -> None:

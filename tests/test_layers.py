@@ -39,12 +39,13 @@ MAY_IMPORT = {
     "new_plugin": ["runtime"],
     "training": ["codec"],
     "evaluation": ["codec"],
+    "selftest": ["codec"],
     "batch": ["codec"],
     "pillow": ["codec"],
     "optimization": ["codec"],
     "testing": ["codec"],  # public names only, see PRIVATE
     "sweep": ["training", "evaluation"],
-    "cli": ["sweep", "optimization", "batch", "pillow", "doctor", "new_plugin", "testing"],
+    "cli": ["sweep", "optimization", "batch", "pillow", "doctor", "new_plugin", "testing", "selftest"],
     "__main__": ["cli"],
 }
 

@@ -7,7 +7,6 @@ leaves at most the beginning of a line, which the next one cuts off.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -77,7 +76,7 @@ class Manifest:
             raise InvalidInput(
                 f"{self.path} is of an earlier run: go on with it by --resume, or name another folder with -o"
             )
-        self._file = open(self.path, "a+b")  # noqa: SIM115 (closed by __exit__)
+        self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 (closed by __exit__)
         try:
             self._lock()
             self.records = self._read()
@@ -95,8 +94,9 @@ class Manifest:
 
     def add(self, record: Record) -> None:
         """Append a line."""
-        self._file.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
+        # Names need not be text: what is none is escaped, as JSON knows it.
+        line = json.dumps(asdict(record), ensure_ascii=False).encode(errors="backslashreplace")
+        files.append_line(self._file, line)
         self.records[record.target] = record
 
     def _lock(self) -> None:
@@ -106,14 +106,9 @@ class Manifest:
             )
 
     def _read(self) -> dict[str, Record]:
-        self._file.seek(0)
-        lines = self._file.read().split(b"\n")
-        cut = len(lines.pop())
-        if cut:
-            self._file.truncate(self._file.seek(0, os.SEEK_END) - cut)
         known = {f.name for f in fields(Record)}
         records = {}
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(files.whole_lines(self._file).splitlines(), 1):
             try:
                 values = json.loads(line)
                 record = Record(**{name: value for name, value in values.items() if name in known})

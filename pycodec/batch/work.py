@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pycodec import bitstream, files, images, limits, loading
 from pycodec.batch.manifest import Record
 from pycodec.batch.plan import Direction, Job
-from pycodec.errors import PycodecError
+from pycodec.errors import PycodecError, out_of_memory
 from pycodec.limits import Limits
 
 if TYPE_CHECKING:
@@ -131,4 +132,8 @@ def _sentence(error: Exception) -> str:
     message = " ".join(str(error).split())
     if isinstance(error, PycodecError) and message:
         return message
+    if out_of_memory(error):
+        return "memory ran out; have fewer --jobs, or a smaller picture"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

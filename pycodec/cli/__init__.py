@@ -5,6 +5,7 @@ A command of ours is one line in ``COMMANDS``; plugins add theirs in the hook ``
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from pycodec.errors import DuplicateComponent, PycodecError
+from pycodec.errors import DuplicateComponent, PycodecError, out_of_memory
 from pycodec.registry import Origin, resolve
 from pycodec.runtime import get_runtime
 
@@ -37,6 +38,7 @@ COMMANDS = {
     "plugins": ("pycodec.cli.plugins:plugins_command", "List the plugins and what is wrong with them."),
     "new-plugin": ("pycodec.cli.new_plugin:command", "Start a plugin of your own from a working one."),
     "check": ("pycodec.cli.check:command", "Check that a component keeps the rules of its kind."),
+    "selftest": ("pycodec.cli.selftest:command", "Check that this machine is like every other."),
     "doctor": ("pycodec.cli.doctor:command", "Show versions, the build and what is missing."),
 }
 """Command name to ("module:attribute" of a click command, line in ``pycodec --help``)."""
@@ -146,6 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check failed.
     """
     settings = Settings()
+    for stream in (sys.stdout, sys.stderr):  # a name that no terminal can show must not end a command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = cli.main(arguments, prog_name="pycodec", standalone_mode=False, obj=settings)
         sys.stdout.flush()
@@ -158,7 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # else Python complains again at its exit
         return 1
-    except (click.ClickException, PycodecError, OSError, ImportError) as error:
+    except Exception as error:
+        known = isinstance(error, (click.ClickException, PycodecError, OSError, ImportError))
+        if not known and not out_of_memory(error):
+            raise
         if settings.traceback:
             traceback.print_exception(error)
         click.echo(f"error: {_sentence(error)}", err=True)
@@ -171,6 +179,9 @@ def _sentence(error: Exception) -> str:
         message = f"{error.format_message().rstrip('.')}; see {error.ctx.command_path} --help"
     elif isinstance(error, click.ClickException):
         message = error.format_message()
+    elif out_of_memory(error):
+        why = str(error) or type(error).__name__
+        message = f"memory ran out ({why}); try a smaller picture, or free some memory"
     elif isinstance(error, OSError) and error.filename and error.strerror:
         message = f"{error.filename}: {error.strerror}"
     else:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from pycodec import files
 from pycodec.errors import InvalidInput
@@ -69,7 +69,7 @@ def journal(path: Path) -> Iterator[Journal]:
         InvalidInput: another process has it open.
         OSError: it cannot be written.
     """
-    with path.open("a+b") as file:
+    with path.open("a+b", buffering=0) as file:
         if not files.lock(file):
             raise InvalidInput(
                 f"another run writes to {path}; wait for it, or name another folder with --out"
@@ -80,7 +80,7 @@ def journal(path: Path) -> Iterator[Journal]:
 class Journal:
     """A file with one JSON object a line."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self.file = file
 
     def read(self) -> list[dict[str, Any]]:
@@ -89,12 +89,8 @@ class Journal:
         Raises:
             InvalidInput: a line that is no JSON object.
         """
-        self.file.seek(0)
-        data = self.file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self.file.truncate(len(whole))
         lines = []
-        for number, line in enumerate(whole.splitlines(), start=1):
+        for number, line in enumerate(files.whole_lines(self.file).splitlines(), start=1):
             try:
                 lines.append(dict(json.loads(line)))
             except (ValueError, TypeError) as error:
@@ -106,8 +102,7 @@ class Journal:
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Write a line, out of reach of a kill."""
-        self.file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        self.file.flush()
+        files.append_line(self.file, json.dumps(line, allow_nan=False).encode())
 
 
 def row_line(row: Row, keys: Keys) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -77,7 +78,7 @@ def dataset(sums: Mapping[Path, str]) -> dict[str, Any]:
     """What a results document says of the images, given their checksums."""
     digest = hashlib.sha256()
     for path, checksum in sums.items():
-        digest.update(path.name.encode() + b"\0" + bytes.fromhex(checksum))
+        digest.update(os.fsencode(path.name) + b"\0" + bytes.fromhex(checksum))
     name = next(iter(sums)).parent.resolve().name
     return {"name": name, "images": len(sums), "sha256": digest.hexdigest()}
 
@@ -139,7 +140,7 @@ def evaluate(
             run.measure(subject)
         outcome = run.outcome(subjects, environment, _previous(out), published)
         text = results.rows_csv(run.rows, [quality.name for quality in qualities if not quality.of_set])
-        files.write_bytes(out / "rows.csv", text.encode())
+        files.write_bytes(out / "rows.csv", text.encode(errors="backslashreplace"))
         files.write_bytes(out / "results.json", results.json_text(outcome.document).encode())
     return outcome
 

@@ -1,9 +1,8 @@
-"""Checkpoints of a run: safetensors, written to a temporary file and renamed."""
+"""Checkpoints of a run: safetensors, whole or not at all."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pycodec import files
 from pycodec.errors import WeightsMismatch
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -32,9 +32,14 @@ def save_checkpoint(
         for index, state in optimizer.state_dict()["state"].items():
             for key, value in state.items():
                 tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
-    temporary = path.with_name(path.name + ".partial")
-    save_file(_apart(tensors), temporary, {"progress": json.dumps(dict(progress))})
-    os.replace(temporary, path)
+    files.remove_leftovers([path])  # a run has its folder to itself
+    for leftover in path.parent.glob(".tmp??????"):  # those of safetensors, of a process that was killed
+        leftover.unlink(missing_ok=True)
+    with files.new_file(path) as temporary:
+        try:
+            save_file(_apart(tensors), temporary, {"progress": json.dumps(dict(progress))})
+        except SafetensorError as error:
+            raise OSError(f"{path}: not written: {error}") from error
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
+
+from pycodec import files
 
 EVERY_STEPS = 50
 
@@ -41,8 +46,9 @@ class RunLog:
     """
 
     def __init__(self, directory: Path, steps: int, first: int, minutes: float):
-        self.file = (directory / "log.jsonl").open("a")
-        self.writer = SummaryWriter(str(directory / "tensorboard"))
+        self.file = (directory / "log.jsonl").open("a+b", buffering=0)
+        files.whole_lines(self.file)
+        self.writer = _Scalars(directory / "tensorboard")
         self.console = Console()
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -90,7 +96,42 @@ class RunLog:
         self.console.print(f"{event} at step {step}: {figures}", soft_wrap=True)
 
     def _write(self, event: str, step: int, scalars: dict[str, float]) -> None:
-        self.file.write(json.dumps({"event": event, "step": step, **scalars}) + "\n")
-        self.file.flush()
+        files.append_line(self.file, json.dumps({"event": event, "step": step, **scalars}).encode())
         for key, value in scalars.items():
-            self.writer.add_scalar(f"{event}/{key}", value, step)
+            self.writer.add(f"{event}/{key}", value, step)
+
+
+class _Scalars:
+    """The TensorBoard writer; its thread tells its errors to whoever writes next, and nobody else.
+
+    Args:
+        folder: of its files.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.usual = folder, threading.excepthook
+        threading.excepthook = self._failed
+        with self._named():
+            self.writer = SummaryWriter(str(folder))
+
+    def add(self, name: str, value: float, step: int) -> None:
+        with self._named():
+            self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        try:
+            with self._named():
+                self.writer.close()
+        finally:
+            threading.excepthook = self.usual
+
+    def _failed(self, what: threading.ExceptHookArgs) -> None:
+        if not issubclass(what.exc_type, OSError):
+            self.usual(what)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, f"not written: {error.strerror}", str(self.folder)) from error

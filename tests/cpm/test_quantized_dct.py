@@ -1,31 +1,20 @@
-"""The integer transform of ctx3d: close to the float one it comes from, and the same bits everywhere.
+"""The integer transform of ctx3d: close to the float one it comes from.
 
-The files in tests/golden/ctx3d belong to the weights that ship. With PYCODEC_WRITE_GOLDEN=1 those that are
-missing are written: remove them when the weights change, and not otherwise.
+That its bits are the same everywhere is tested in tests/runtime/test_selftest.py.
 """
-
-import hashlib
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import pycodec
 from pycodec import weights
 from pycodec.errors import WeightsMismatch
-from pycodec.native import native
 from pycodec.testing.samples import images
 from pycodec_plugins.cpm import ctx3d
 from pycodec_plugins.cpm.quantize_dct import input_ranges, load_quantized, quantize
 from pycodec_plugins.cpm.quantized_dct import QuantizedResidualDCT
 from pycodec_plugins.cpm.residual_dct import ResidualDCT
 
-FOLDER = Path(__file__).parents[1] / "golden" / "ctx3d"
 QUALITIES = (1.0, 4.5, 8.0)
 
 
@@ -98,39 +87,6 @@ def test_other_shapes_of_the_transform(shipped):
         assert torch.allclose(integers.synthesis(y, quality), expected, atol=0.5)
     with pytest.raises(WeightsMismatch, match=r"lacks the array 'encoder\.down\.weight'"):
         QuantizedResidualDCT({k: v for k, v in arrays.items() if k != "encoder.down.weight"}, {})
-
-
-def digests() -> dict[str, str]:
-    """Quality to a hash of file and decoded pixels, as this process computes them."""
-    codec = pycodec.load("ctx3d")
-    found = {}
-    for quality in QUALITIES:
-        data = codec.compress(scenery(), quality)
-        pixels = np.asarray(codec.decompress(data)).tobytes()
-        found[f"{quality:g}"] = f"{hashlib.sha256(data).hexdigest()} {hashlib.sha256(pixels).hexdigest()}"
-    return found
-
-
-@pytest.mark.parametrize("simd", native().simd_available())
-def test_files_and_pixels_are_the_same_on_every_machine(simd):
-    golden = FOLDER / "digests.json"
-    command = "import json, test_quantized_dct; print(json.dumps(test_quantized_dct.digests()))"
-    environment = {**os.environ, "PYCODEC_SIMD": simd}
-    folder = Path(__file__).parent  # python -c imports from where it is started
-    run = subprocess.run(
-        [sys.executable, "-c", command],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    found = json.loads(run.stdout)
-    if not golden.exists() and os.environ.get("PYCODEC_WRITE_GOLDEN") == "1":
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(json.dumps(found, indent=1) + "\n")
-    assert found == json.loads(golden.read_text())
 
 
 @pytest.mark.parametrize("block", [8, 16])

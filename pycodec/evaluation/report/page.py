@@ -41,7 +41,7 @@ def write(out: Path, template: str, **variables: Any) -> None:
     Raises:
         InvalidInput, OSError: it cannot be written.
     """
-    files.write_bytes(out, render(template, **variables).encode())
+    files.write_bytes(out, render(template, **variables).encode(errors="backslashreplace"))
 
 
 def _policy(style: str, script: str) -> str:
