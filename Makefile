@@ -3,7 +3,7 @@ PYTHON ?= python3
 SOURCES := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 DATA ?= ../shared/data
 
-.PHONY: help build test sanitize docs lint format bench ptxas gpu
+.PHONY: help build test sanitize fuzz docs lint format bench ptxas gpu
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ test: ## the test suite
 
 sanitize: ## the native core under sanitizers: SAN=address (and undefined behaviour) or SAN=thread
 	tests/sanitize.sh
+
+fuzz: ## the native core and the Python readers, fuzzed for MINUTES=10 in all; needs clang and atheris
+	tests/fuzz.sh
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: ## the documentation as site/index.html; a page that is wrong fails

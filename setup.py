@@ -8,6 +8,9 @@ Environment:
     PYCODEC_CUDA_ARCHS   compute capabilities, default "80;90"; PTX of the last is added for newer GPUs.
     PYCODEC_BUILD_JOBS   how many compilers run at once, default: as ninja chooses.
     CXX, CXXFLAGS, LDFLAGS   the host compiler and extra flags, as everywhere.
+    LIB_FUZZING_ENGINE   what the programs of csrc/fuzz are linked with that has their main(), such as
+                         -fsanitize=fuzzer; by default csrc/fuzz/replay.cpp. They are built by
+                         ``python setup.py build_fuzz`` alone, into fuzz/ of the folder above.
 """
 
 import os
@@ -23,11 +26,13 @@ from pathlib import Path
 import ninja
 import pybind11
 from ninja.ninja_syntax import Writer
-from setuptools import Extension, setup
+from setuptools import Command, Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
+FUZZ = CSRC / "fuzz"
+FUZZED = ("base", "context", "quantized", "rans")  # what its programs are linked with
 AVX2 = "-mavx2 -mfma -mpclmul -mbmi -mbmi2 -mpopcnt -mlzcnt"
 AVX512 = f"{AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512vnni"
 SIMD_FLAGS = {"avx2": AVX2, "avx512": AVX512, "avx512bf16": f"{AVX512} -mavx512bf16"}
@@ -48,9 +53,7 @@ def sources(pattern: str) -> list[Path]:
     first copy, which must not be one compiled for a wider instruction set than the machine may have.
     """
     on_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    found = [
-        p for p in CSRC.rglob(pattern) if CSRC / "fuzz" not in p.parents and (on_x86 or not simd_level(p))
-    ]
+    found = [p for p in CSRC.rglob(pattern) if p.parent != FUZZ and (on_x86 or not simd_level(p))]
     return sorted(found, key=lambda p: (simd_level(p), p.as_posix()))
 
 
@@ -134,30 +137,48 @@ class NinjaBuild(build_ext):
         return []  # MANIFEST.in lists csrc/
 
     def build_extension(self, ext: Extension) -> None:
-        if sys.platform == "win32":
-            raise SystemExit("pycodec builds with g++ or clang++ on Linux and macOS; on Windows use WSL")
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        cuda = Cuda.find()
-        soabi = sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag
-        folder = ROOT / "build" / f"{soabi}-{'cuda' if cuda else 'cpu'}"
-        folder.mkdir(parents=True, exist_ok=True)
-        built = folder / target.name
-        write_build_info(folder / "build_info.h", cuda)
-        write_ninja(folder / "build.ninja", built, cuda)
-        command = [str(Path(ninja.BIN_DIR) / "ninja"), "-C", str(folder)]
-        if jobs := os.environ.get("PYCODEC_BUILD_JOBS"):
-            if not re.fullmatch(r"[1-9]\d*", jobs):
-                raise SystemExit(f"PYCODEC_BUILD_JOBS is {jobs!r}; expected a number of at least 1")
-            command += ["-j", jobs]
-        if subprocess.run(command, check=False).returncode != 0:
-            raise SystemExit(
-                f"compiling csrc/ failed; the messages are above, the commands in {folder / 'build.ninja'}"
-            )
+        built = run_ninja(target.name)
         # Never written in place: a running process may have the old one mapped.
         temporary = target.with_name(target.name + ".tmp")
         shutil.copyfile(built, temporary)
         temporary.replace(target)
+
+
+class BuildFuzz(Command):
+    """The programs of csrc/fuzz, which docs/fuzzing.md describes."""
+
+    user_options = []  # noqa: RUF012 (setuptools wants a list)
+
+    def initialize_options(self) -> None: ...
+
+    def finalize_options(self) -> None: ...
+
+    def run(self) -> None:
+        run_ninja("fuzz")
+
+
+def run_ninja(target: str) -> Path:
+    """Writes build.ninja, makes a target of it and says where that lies."""
+    if sys.platform == "win32":
+        raise SystemExit("pycodec builds with g++ or clang++ on Linux and macOS; on Windows use WSL")
+    cuda = Cuda.find()
+    soabi = sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag
+    folder = ROOT / "build" / f"{soabi}-{'cuda' if cuda else 'cpu'}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_build_info(folder / "build_info.h", cuda)
+    write_ninja(folder / "build.ninja", cuda)
+    command = [str(Path(ninja.BIN_DIR) / "ninja"), "-C", str(folder), target]
+    if jobs := os.environ.get("PYCODEC_BUILD_JOBS"):
+        if not re.fullmatch(r"[1-9]\d*", jobs):
+            raise SystemExit(f"PYCODEC_BUILD_JOBS is {jobs!r}; expected a number of at least 1")
+        command += ["-j", jobs]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise SystemExit(
+            f"compiling csrc/ failed; the messages are above, the commands in {folder / 'build.ninja'}"
+        )
+    return folder / target
 
 
 def host_compiler() -> list[str]:
@@ -185,36 +206,58 @@ def write_build_info(path: Path, cuda: "Cuda | None") -> None:
         path.write_text(text)
 
 
-def write_ninja(path: Path, built: Path, cuda: "Cuda | None") -> None:
-    """One rule per kind of file, one edge per file of csrc/, one link."""
+def write_ninja(path: Path, cuda: "Cuda | None") -> None:
+    """One rule per kind of file, one edge per file of csrc/, one link, and one a program of csrc/fuzz."""
     quote = shlex.quote
     includes = " ".join(
         [f"-I{quote(str(CSRC))}", f"-I{quote(str(path.parent))}"]
         # System headers: their warnings are not ours.
         + [f"-isystem {quote(p)}" for p in (pybind11.get_include(), sysconfig.get_paths()["include"])]
     )
-    link_flags = "-shared -pthread" + (" -undefined dynamic_lookup" if sys.platform == "darwin" else "")
-    objects = []
+    shared = "-shared" + (" -undefined dynamic_lookup" if sys.platform == "darwin" else "")
     with path.open("w") as file:
         n = Writer(file, width=200)
         n.variable("cxx", shlex.join(host_compiler()))
         n.variable("cxxflags", f"{CXX_FLAGS} {includes} {os.environ.get('CXXFLAGS', '')}")
-        n.rule("cxx", "$cxx -MMD -MF $out.d $cxxflags $simd -c $in -o $out", "CXX $in", "$out.d", deps="gcc")
-        n.rule("link", f"$cxx {link_flags} $in -o $out $libs {os.environ.get('LDFLAGS', '')}", "LINK $out")
+        n.rule("cxx", "$cxx -MMD -MF $out.d $cxxflags $extra -c $in -o $out", "CXX $in", "$out.d", deps="gcc")
+        n.rule("link", f"$cxx $kind -pthread $in -o $out $libs {os.environ.get('LDFLAGS', '')}", "LINK $out")
         if cuda:
             n.variable("nvcc", quote(cuda.nvcc))
             n.variable("nvccflags", f"{cuda.flags()} {includes} -ccbin {quote(host_compiler()[0])}")
             n.rule("nvcc", "$nvcc -MD -MF $out.d $nvccflags -c $in -o $out", "NVCC $in", "$out.d", deps="gcc")
-        for source in [*sources("*.cpp"), *(sources("*.cu") if cuda else [])]:
+
+        def compiled(source: Path, extra: str = "") -> list[str]:
             name = source.relative_to(CSRC).as_posix()
             rule = "nvcc" if source.suffix == ".cu" else "cxx"
-            variables = {"simd": SIMD_FLAGS[level]} if (level := simd_level(source)) else None
             escaped = str(source).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
-            objects += n.build(f"obj/{name}.o", rule, escaped, variables=variables)
+            variables = {"extra": extra} if extra else None
+            objects: list[str] = n.build(f"obj/{name}.o", rule, escaped, variables=variables)
+            return objects
+
+        objects = {
+            source: compiled(source, SIMD_FLAGS.get(simd_level(source), ""))
+            for source in [*sources("*.cpp"), *(sources("*.cu") if cuda else [])]
+        }
         libraries = f"-L{quote(cuda.library_dir)} -lcudart_static -ldl -lrt" if cuda else ""
-        n.build(built.name, "link", objects, variables={"libs": libraries})
-        n.default(built.name)
+        name = "_C" + sysconfig.get_config_var("EXT_SUFFIX")
+        extension = [built for each in objects.values() for built in each]
+        n.default(n.build(name, "link", extension, variables={"kind": shared, "libs": libraries}))
+
+        core = [o for source, built in objects.items() if source.parent.name in FUZZED for o in built]
+        engine = os.environ.get("LIB_FUZZING_ENGINE", "")
+        quick = "" if engine else "-O0"  # tests build them, and what they call is compiled as for everybody
+        main = [] if engine else compiled(FUZZ / "replay.cpp", quick)
+        programs: list[str] = []
+        for source in sorted(set(FUZZ.glob("*.cpp")) - {FUZZ / "replay.cpp"}):
+            inputs = [*compiled(source, quick), *main, *core]
+            programs += n.build(
+                f"fuzz/{source.stem}", "link", inputs, variables={"libs": f"{engine} {libraries}"}
+            )
+        n.build("fuzz", "phony", programs)
 
 
 if __name__ == "__main__":
-    setup(ext_modules=[Extension("pycodec._C", sources=[])], cmdclass={"build_ext": NinjaBuild})
+    setup(
+        ext_modules=[Extension("pycodec._C", sources=[])],
+        cmdclass={"build_ext": NinjaBuild, "build_fuzz": BuildFuzz},
+    )

@@ -172,6 +172,8 @@ def parse_header(data: bytes) -> tuple[Header, tuple[Section, ...]]:
         raise CorruptStream(f"damaged .pci header: {error}") from None
     sections, offset = [], reader.position
     for section, (length, crc) in zip(present, lengths, strict=True):
+        if not length and section != "payload":
+            raise CorruptStream(f"damaged .pci header: an empty {section}, which is not stored")
         sections.append(Section(section, offset, length, crc))
         offset += length
     return header, tuple(sections)

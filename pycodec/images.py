@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import operator
 import os
+import struct
 import sys
 import threading
 import zlib
@@ -54,6 +55,7 @@ _READ_ERRORS = (  # what Pillow's readers raise at files that are not what they 
     SyntaxError,
     TypeError,
     ValueError,
+    struct.error,
     zlib.error,
 )
 _pillow_limit = threading.Lock()  # held while Pillow has none of its own

@@ -29,11 +29,11 @@ run=(env)
 if setarch -R true 2>/dev/null; then run=(setarch -R); fi
 
 if [ -z "${TESTS:-}" ]; then
-  built=$(dirname build/*-cpu/build.ninja)
-  for name in context_replay device_replay; do
-    g++ -std=c++17 -pthread $CXXFLAGS -Icsrc -I"$built" "csrc/fuzz/$name.cpp" "$built"/obj/{base,context,rans}/*.o \
-      -o "build/$name"
-    "${run[@]}" "build/$name"
+  python3 setup.py -q build_fuzz
+  for program in build/*-cpu/fuzz/*; do
+    target=$(basename "$program") mutations=20
+    if [ "$target" = context_threads ]; then mutations=0; fi
+    "${run[@]}" "$program" --mutations=$mutations "tests/fuzz/corpus/$target"
   done
 fi
 

@@ -15,18 +15,19 @@ namespace {
 // Arrays one after the other, each aligned for any load.
 class Sections {
  public:
-  explicit Sections(const uint8_t* base) : base_(base) {}
+  // As a number, because it may be null where only the size is wanted.
+  explicit Sections(const uint8_t* base) : base_(reinterpret_cast<uintptr_t>(base)) {}
 
   template <class T>
   const T* next(size_t count) {
-    const uint8_t* at = base_ + size_;
+    const uintptr_t at = base_ + size_;
     size_ += (count * sizeof(T) + 15) / 16 * 16;
     return reinterpret_cast<const T*>(at);
   }
   size_t size() const { return size_; }
 
  private:
-  const uint8_t* base_;
+  uintptr_t base_;
   size_t size_ = 0;
 };
 

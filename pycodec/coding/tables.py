@@ -139,7 +139,8 @@ class Tables:
         _check_precision(precision)
         freqs = []
         for t, row in enumerate(_rows(pmfs, "pmfs")):
-            pmf = np.asarray(row, dtype=np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # what becomes no number is refused
+                pmf = np.asarray(row, dtype=np.float32)
             pmf_freqs(pmf, precision, f"pmfs[{t}]")  # refuses what is no row of probabilities
             freqs.append(np.array(apportion([int(math.ldexp(p, 149)) for p in pmf.tolist()], 1 << precision)))
         return cls._natural(freqs, precision, offsets, escape)
@@ -159,7 +160,8 @@ class Tables:
             InvalidInput: a scale is not finite, not positive or above 768.
         """
         _check_precision(precision)
-        values = np.asarray(scales, dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # NaN is refused
+            values = np.asarray(scales, dtype=np.float64)
         if values.ndim != 1 or values.size == 0:
             raise InvalidInput(f"scales has shape {values.shape}; expected one row of at least one scale")
         freqs, shifts = [], []
@@ -330,7 +332,7 @@ def normal_cdf(z: int) -> int:
 def _frozen(values: NDArray[Any], dtype: type, name: str) -> NDArray[Any]:
     """A read-only copy with this integer type; refuses what does not fit it."""
     given = np.asarray(values)
-    result: NDArray[Any] = given.astype(dtype)
+    result: NDArray[Any] = given.astype(dtype) if given.dtype.kind in "iub" else np.zeros(0, dtype)
     if given.dtype.kind not in "iub" or given.ndim != 1 or (result != given).any():
         raise InvalidInput(f"{name} of tables is not one row of integers that fit {np.dtype(dtype)}")
     result.setflags(write=False)

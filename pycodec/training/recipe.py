@@ -165,6 +165,8 @@ def parse_recipe(table: Mapping[str, Any], where: str = "recipe", settings: Iter
     stages = given.pop("stage", None)
     if not stages:
         raise InvalidInput(f"{where}: no [[stage]]; a recipe needs at least one")
+    if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
+        raise InvalidInput(f"{where}: stage is {stages!r}; expected tables, each under [[stage]]")
     built = tuple(_stage(stage, f"{where}, stage {i + 1}") for i, stage in enumerate(stages))
     recipe: Recipe = build(Recipe, {**given, "stages": built}, where)
     return recipe

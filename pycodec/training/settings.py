@@ -57,10 +57,11 @@ def _parse(setting: str) -> tuple[list[str], Any]:
         raise InvalidInput(f"--set {setting}: expected KEY=VALUE, the value as in a recipe{hint}") from None
 
 
-def _stage(stages: list[dict[str, Any]], path: list[str], where: str) -> dict[str, Any]:
+def _stage(stages: Any, path: list[str], where: str) -> dict[str, Any]:
     """The table of the stage that a key leads to."""
-    names = [str(stage.get("name")) for stage in stages]
+    tables = [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+    names = [str(stage.get("name")) for stage in tables]
     if len(path) < 3 or names.count(path[1]) != 1:
         hint = near_names(path[1], names) if len(path) > 2 else ""
         raise InvalidInput(f"{where}: expected stage.NAME.KEY with one of the names {', '.join(names)}{hint}")
-    return stages[names.index(path[1])]
+    return tables[names.index(path[1])]

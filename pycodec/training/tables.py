@@ -52,13 +52,15 @@ def read_text(path: Path, kind: str) -> str:
         raise InvalidInput(
             f"{path}: no such {kind}; give a .toml file or the name of one that a plugin brings"
         ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path}: not a text in UTF-8, which a {kind} is: {error}") from None
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
     """The table of a TOML text; raises InvalidInput, with ``where`` for its name, if it is none."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, but also what it lets through
         raise InvalidInput(f"{where}: not valid TOML: {error}") from None
 
 
