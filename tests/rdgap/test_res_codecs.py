@@ -323,3 +323,16 @@ def test_weights_of_another_codec_and_none_at_all(files: dict[str, Path], tmp_pa
     weights.save(tmp_path / "broken.safetensors", tensors, metadata)
     with pytest.raises(InvalidInput, match="squash"):
         pycodec.load(weights_file=tmp_path / "broken.safetensors")
+
+
+def test_weights_of_another_lambda_start_with_its_steps(files: dict[str, Path]) -> None:
+    tasks = {lam: ResTask(CONFIGS["res_hyper"], {"lambda": lam}) for lam in (0.0162, 0.0018)}
+    for task in tasks.values():
+        task.initialize(files["res_hyper"])
+    x = ImageTarget(photo(64, 64), 64).x
+    same, coarser = (task.parts.transform.transform.eval() for task in tasks.values())
+    quality = torch.ones(1)
+    with torch.no_grad():
+        y, z = same.analysis(x, quality), coarser.analysis(x, quality)
+        assert torch.allclose(z, y / 3, atol=1e-5)  # the square root of the ratio of the lambdas
+        assert torch.allclose(coarser.synthesis(z, quality), same.synthesis(y, quality), atol=1e-3)

@@ -18,7 +18,7 @@ from pycodec.optimization.target import ImageTarget
 from pycodec.training.task import Losses
 from pycodec_plugins.hyperprior import HyperpriorModel, HyperpriorTask, lagrangian, losses
 
-from .sizes import config_of
+from .sizes import config_of, start_step
 
 LAMBDAS = (0.0018, 0.0054, 0.0162, 0.0483)  # of the paper
 MAY_BE_NEW = ("quantizer.context.", "entropy_model.context.", "transform.posterior.")
@@ -44,13 +44,20 @@ class ResTask(HyperpriorTask):
     def initialize(self, path: Path) -> dict[str, Any]:
         """Start from the weights of a file; a Res-context also from those of a Res-hyper of its size, which
         it equals until its context networks, whose heads start as 0, have learnt something; a bound from
-        those of the codec.
+        those of the codec. If they were trained for another lambda, quantisation steps are as much finer or
+        coarser as they would be at the start of a training.
         """
         tensors, metadata = weights.load(path)
         for name, tensor in self.state_dict().items():
             if name.startswith(MAY_BE_NEW):
                 tensors.setdefault(name, tensor.cpu().numpy())
         self.load(tensors)
+        if lambdas := metadata.get("lambdas"):
+            ratio = start_step(self.lambdas[0]) / start_step(lambdas[0])
+            transform = self.parts.transform.transform
+            with torch.no_grad():
+                transform.log_step.table += math.log(ratio)
+                transform.log_gain.table -= math.log(ratio)
         return metadata
 
 
