@@ -208,7 +208,7 @@ def attack(name: str, share: float = 1.0) -> dict[str, Any]:
     rng = np.random.default_rng(0)
 
     def sampled(damage: Iterator[bytes]) -> Iterator[bytes]:
-        return (data for data in damage if share == 1 or rng.random() < share)
+        return (data for i, data in enumerate(damage) if share == 1 or i == 0 or rng.random() < share)
 
     def some(count: int) -> int:
         return max(1, round(share * count))

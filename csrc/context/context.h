@@ -16,8 +16,8 @@ namespace pycodec::context {
 struct Options {
   int threads = 1;
   Simd simd = Simd::kScalar;
-  // Called after each plane that the calling thread completes, with how many are. What it throws ends the
-  // call.
+  // Called after each plane that the calling thread completes, with how many are, and in the end. What it
+  // throws ends the call.
   std::function<void(int)> watch;
 };
 

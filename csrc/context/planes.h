@@ -63,7 +63,7 @@ void run_planes(const Steps& steps, int planes, int threads, const std::function
         progress[plane].done.store(t + 1, std::memory_order_release);
       }
       const int planes_done = ++complete;
-      if (watch && std::this_thread::get_id() == caller) watch(planes_done);
+      if (watch && planes_done < planes && std::this_thread::get_id() == caller) watch(planes_done);
     } catch (...) {
       int lowest = failed.load();
       while (plane < lowest && !failed.compare_exchange_weak(lowest, plane)) {
@@ -71,6 +71,7 @@ void run_planes(const Steps& steps, int planes, int threads, const std::function
       throw;
     }
   });
+  if (watch) watch(planes);
 }
 
 }  // namespace pycodec::context

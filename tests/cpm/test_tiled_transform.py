@@ -94,7 +94,7 @@ def test_coding_reports_planes_and_can_be_interrupted(threads: int, monkeypatch)
     with progress.watched(lambda *report: seen.append(report)):
         assert model.encode(symbols, 80, threads) == data
         assert np.array_equal(model.decode(data, symbols.shape, 80, threads), symbols)
-    assert len(seen) > 2 and {(what, total) for what, _, total in seen} == {("coding", len(symbols))}
+    assert len(seen) >= 2 and {(what, total) for what, _, total in seen} == {("coding", len(symbols))}
     assert all(0 < done <= total for _, done, total in seen)
 
     def interrupt(what: str, done: int, total: int) -> None:
