@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pycodec import bitstream, images
+from pycodec import Codec, bitstream, images, tiled
 from pycodec.config import canonical_json
 from pycodec.errors import CorruptStream, InvalidInput, PycodecError, WeightsMismatch
 from pycodec.testing import golden, samples
@@ -64,6 +66,50 @@ def round_trip(subject: Subject) -> None:
     garish = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (20, 12, 3))
     for rgb in (*extremes, garish):
         _require_round_trip(c, Image.fromarray(rgb), qualities[-1], foreign)
+
+
+@check("codec")
+def tiles_and_crops(subject: Subject) -> None:
+    """A crop is that part of the whole, and an image in tiles has the symbols and pixels of the same image at
+    once: the halo that the transform and the quantizer declare is as far as they look.
+    """
+    c = subject.component
+    if not isinstance(c, Codec):
+        skip("not a pycodec.Codec")
+    stride, halo = c.transform.stride, getattr(c.transform, "halo", None)
+    side = 2 * (halo or 0) + 4  # of the latent: a tile, a quarter of it, does not see all of it
+    image = samples.photo(stride * side - 1, stride * side - 2)
+    data = c.compress(image)
+    whole = np.asarray(c.decompress(data))
+    left, top, width, height = stride + 1, stride // 2, stride + 3, 2 * stride
+    with _tiles_of(stride**2 * side**2 // 4 if halo is not None else tiled.TILE_PIXELS):
+        require(
+            np.array_equal(c.symbols(image), c.file_symbols(data)),
+            f"symbols of an image in tiles, with a halo of {halo}, differ from those of the image at once, "
+            "expected the same; say how far the transform looks, or declare no halo",
+        )
+        require(
+            np.array_equal(np.asarray(c.decompress(data)), whole),
+            f"pixels of an image in tiles, with a halo of {halo}, differ from those of the image at once, "
+            "expected the same; say how far the transform looks, or declare no halo",
+        )
+        require(
+            np.array_equal(
+                np.asarray(c.decompress(data, crop=(left, top, width, height))),
+                whole[top : top + height, left : left + width],
+            ),
+            "a crop differs from that part of the whole image, expected the same; decode it as the whole",
+        )
+
+
+@contextmanager
+def _tiles_of(pixels: int) -> Iterator[None]:
+    """As if images of more were large."""
+    kept, tiled.TILE_PIXELS = tiled.TILE_PIXELS, pixels
+    try:
+        yield
+    finally:
+        tiled.TILE_PIXELS = kept
 
 
 def _require_round_trip(c: Any, image: Image.Image, quality: float, foreign: bool) -> None:

@@ -31,6 +31,7 @@ class SampleTransform(nn.Module):
     """Pixels of a block as planes, in steps that halve with every second quality."""
 
     stride, channels = BLOCK, 3 * BLOCK**2
+    halo = 0  # each block by itself
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +61,8 @@ class SampleQuantizer(nn.Module):
     Args:
         limit: symbols lie in -limit..limit.
     """
+
+    halo = 0
 
     def __init__(self, limit: int = 64):
         super().__init__()

@@ -773,6 +773,34 @@ class ByteArrayFile(Codec):
         return bytearray(super().compress(image, quality))
 
 
+class Levelled(sample.SampleTransform):
+    """Looks at the whole image, and says that it does not."""
+
+    def analysis(self, x, quality):
+        return super().analysis(x - x.mean(), quality)
+
+
+class Brightened(sample.SampleTransform):
+    def synthesis(self, y, quality):
+        return super().synthesis(y, quality) + y.mean()
+
+
+@breaks("codec", "tiles_and_crops")
+class FarsightedAnalysis(Codec):
+    transform_factory = Levelled
+
+
+@breaks("codec", "tiles_and_crops")
+class FarsightedSynthesis(Codec):
+    transform_factory = Brightened
+
+
+@breaks("codec", "tiles_and_crops")
+class Uncropped(Codec):
+    def decompress(self, data, device="cpu", crop=None):
+        return super().decompress(data, device)
+
+
 @breaks("codec", "equal_input_equal_bytes")
 class Wavering(Codec):
     count = 0
