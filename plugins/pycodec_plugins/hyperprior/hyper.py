@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,7 +69,7 @@ class HyperSynthesis(nn.Sequential):
 
 class PosteriorScales(nn.Module):
     """Scales of the Gaussians from which a stochastic encoder draws a latent and its hyper-latent, as
-    exponentials (Zhang & Liu 2025, section IV.A): of the size of rounding errors until they have learnt more.
+    exponentials (Zhang & Liu 2025, section IV.A): those it starts with until they have learnt more.
 
     Files do not need them; the training of an upper bound of the rate-distortion function does.
 
@@ -85,11 +84,21 @@ class PosteriorScales(nn.Module):
             for c in (channels, hyper_channels)
         )
         for network in (self.y, self.z):
-            nn.init.zeros_(network[-1].weight), nn.init.constant_(network[-1].bias, math.log(ROUNDING_SCALE))
+            nn.init.zeros_(network[-1].weight), nn.init.zeros_(network[-1].bias)
 
-    def forward(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, y: Tensor, z: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """Scales of y and z.
+
+        Args:
+            y, z: means of the Gaussians.
+            prior: scale of y, by z. Where it is wide, y starts with the scale of a rounding error, and where
+                it is narrow with that of the prior, which costs nothing: as if the prior had been told of a
+                value with such an error.
+        """
         with torch.autocast(y.device.type, enabled=False):
-            return self.y(torch.asinh(y.float())).exp(), self.z(torch.asinh(z.float())).exp()
+            start = (prior.float() ** -2 + ROUNDING_SCALE**-2) ** -0.5
+            by_y = start * self.y(torch.asinh(y.float())).exp()
+            return by_y, ROUNDING_SCALE * self.z(torch.asinh(z.float())).exp()
 
 
 class HyperTransform(nn.Module):

@@ -81,7 +81,8 @@ class HyperpriorModel(nn.Module):
         z = transform.hyper_analysis(y)
         if transform.posterior is None:
             return [(value, torch.full_like(value, ROUNDING_SCALE)) for value in (z, *self.groups(y))]
-        y_scale, z_scale = transform.posterior(y, z)
+        entropy_model = self._parts.entropy_model
+        y_scale, z_scale = transform.posterior(y, z, entropy_model.scales(entropy_model.scale(z)))
         return [(z, z_scale), *zip(self.groups(y), self.groups(y_scale), strict=True)]
 
     def decode(self, receive: Callable[[Prior], Tensor]) -> Tensor:

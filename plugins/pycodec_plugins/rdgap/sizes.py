@@ -18,6 +18,8 @@ stride 8. Both ways."""
 
 LUMA, CHROMA = 160, 32  # of the latent, in all sizes: only the transforms grow
 HYPER = {"hyper_channels": 48, "width": 96}
+BOUND_SCALE_MIN = 1e-3
+"""Of a prior for Gaussians: what is drawn from it, at no cost, reaches the image as noise."""
 OPTIONS = ("size", "depth", "width", "context", "posterior")
 
 
@@ -48,12 +50,18 @@ def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
         "block": 16,
         "fine_depth": depth,
     }
-    hyper = {**HYPER, "posterior": options["posterior"]} if "posterior" in options else HYPER
-    config = {"qualities": 1, "transform": {"name": "residual_dct", "config": transform}, "hyper": hyper}
+    config = {"qualities": 1, "transform": {"name": "residual_dct", "config": transform}, "hyper": HYPER}
+    if "posterior" in options:
+        config["hyper"] = {**HYPER, "posterior": options["posterior"]}
+        config["entropy_model"] = {"scale_min": BOUND_SCALE_MIN}
     if "context" in options:
         context = {"context": dict(options["context"])}
         config["quantizer"] = {"name": "quadtree_centered", **context}
-        config["entropy_model"] = {"name": "quadtree_hyperprior", **context}
+        config["entropy_model"] = {
+            "name": "quadtree_hyperprior",
+            **context,
+            **config.get("entropy_model", {}),
+        }
     return config
 
 
