@@ -25,7 +25,7 @@ from pycodec.images import Picture, as_picture
 from pycodec.native import native
 from pycodec.ops.device import can_code_on, crc32
 from pycodec.profiling import stage
-from pycodec.tiles import Window
+from pycodec.window import Window
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, Unidentifie
 from pycodec import limits
 from pycodec.errors import CorruptStream, InvalidInput, LimitExceeded
 from pycodec.limits import check_pixels
-from pycodec.tiles import Window
+from pycodec.window import Window
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pycodec import images, progress
-from pycodec.tiles import Window
+from pycodec.window import Window
 
 if TYPE_CHECKING:
     from pycodec.types import Quantizer, Transform

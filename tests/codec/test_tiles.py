@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 import pycodec
 from pycodec import bitstream, cli, images, limits, progress, tiled
 from pycodec.errors import InvalidInput, LimitExceeded
-from pycodec.tiles import Window
+from pycodec.window import Window
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -10,7 +10,7 @@ import pycodec
 from pycodec import progress, tiled
 from pycodec.coding import context
 from pycodec.testing.samples import photo
-from pycodec.tiles import Window
+from pycodec.window import Window
 from pycodec_plugins.cpm import IntegerRounding, QuantizedResidualDCT, ResidualDCT, input_ranges, quantize
 
 DEPTHS = [(1, 1, 1, 8), (3, 1, 2, 4), (1, 2, 3, 8)]  # of encoder, decoder, fine; block

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pycodec.ops.quantized import depth_to_space
-from pycodec.tiles import Window
+from pycodec.window import Window
 
 from .hyper import HYPER_LIMIT, HyperSynthesis
 from .integer_layer import (
