@@ -67,11 +67,13 @@ class HyperSynthesis(nn.Sequential):
         return result
 
 
-class PosteriorScales(nn.Module):
-    """Scales of the Gaussians from which a stochastic encoder draws a latent and its hyper-latent, as
-    exponentials (Zhang & Liu 2025, section IV.A): those it starts with until they have learnt more.
+class Posterior(nn.Module):
+    """Gaussians from which a stochastic encoder draws a latent and its hyper-latent, with scales that are
+    exponentials (Zhang & Liu 2025, section IV.A).
 
-    Files do not need them; the training of an upper bound of the rate-distortion function does.
+    Files do not need them; the training of an upper bound of the rate-distortion function does. It starts with
+    what is best if images are Gaussian: y as measured with a rounding error, and then believed as far as the
+    prior that z tells permits. A value whose prior is narrow thus starts as the prior, which costs nothing.
 
     Args:
         channels, hyper_channels, width: of the latent, the hyper-latent, and between.
@@ -86,19 +88,19 @@ class PosteriorScales(nn.Module):
         for network in (self.y, self.z):
             nn.init.zeros_(network[-1].weight), nn.init.zeros_(network[-1].bias)
 
-    def forward(self, y: Tensor, z: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """Scales of y and z.
+    def forward(self, y: Tensor, z: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and scale of y, scale of z, whose mean is z.
 
         Args:
-            y, z: means of the Gaussians.
-            prior: scale of y, by z. Where it is wide, y starts with the scale of a rounding error, and where
-                it is narrow with that of the prior, which costs nothing: as if the prior had been told of a
-                value with such an error.
+            y, z: as the analysis has them.
+            mean, scale: of the prior of y, by z.
         """
         with torch.autocast(y.device.type, enabled=False):
-            start = (prior.float() ** -2 + ROUNDING_SCALE**-2) ** -0.5
-            by_y = start * self.y(torch.asinh(y.float())).exp()
-            return by_y, ROUNDING_SCALE * self.z(torch.asinh(z.float())).exp()
+            y, mean = y.float(), mean.float()
+            variance = 1 / (scale.float() ** -2 + ROUNDING_SCALE**-2)
+            belief = variance * ROUNDING_SCALE**-2
+            y_scale = variance.sqrt() * self.y(torch.asinh(y)).exp()
+            return mean + belief * (y - mean), y_scale, ROUNDING_SCALE * self.z(torch.asinh(z.float())).exp()
 
 
 class HyperTransform(nn.Module):
@@ -107,7 +109,7 @@ class HyperTransform(nn.Module):
     Args:
         transform: ``{"name": ..., "config": {...}}`` of a registered one, of any stride.
         hyper_channels, width: of the hyper-analysis.
-        posterior: width of `PosteriorScales`, of a stochastic encoder; files do without.
+        posterior: width of the `Posterior` of a stochastic encoder; files do without.
         built: that transform itself, where it is not to be made anew; or another form of it.
     """
 
@@ -126,7 +128,7 @@ class HyperTransform(nn.Module):
         self.hyper_analysis = HyperAnalysis(self.transform.channels, hyper_channels, width)
         self.posterior = None
         if posterior is not None:
-            self.posterior = PosteriorScales(self.transform.channels, hyper_channels, posterior)
+            self.posterior = Posterior(self.transform.channels, hyper_channels, posterior)
         self.stride = RATIO * self.transform.stride
         self.channels = packed_channels(self.transform.channels, hyper_channels)
 

@@ -81,9 +81,11 @@ class HyperpriorModel(nn.Module):
         z = transform.hyper_analysis(y)
         if transform.posterior is None:
             return [(value, torch.full_like(value, ROUNDING_SCALE)) for value in (z, *self.groups(y))]
-        entropy_model = self._parts.entropy_model
-        y_scale, z_scale = transform.posterior(y, z, entropy_model.scales(entropy_model.scale(z)))
-        return [(z, z_scale), *zip(self.groups(y), self.groups(y_scale), strict=True)]
+        _, quantizer, entropy_model = self._parts
+        y_mean, y_scale, z_scale = transform.posterior(
+            y, z, quantizer.mean(z), entropy_model.scales(entropy_model.scale(z))
+        )
+        return [(z, z_scale), *zip(self.groups(y_mean), self.groups(y_scale), strict=True)]
 
     def decode(self, receive: Callable[[Prior], Tensor]) -> Tensor:
         z = receive(PlanePrior(self._parts.entropy_model.prior, self.quality))

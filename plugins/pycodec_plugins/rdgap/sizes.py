@@ -28,7 +28,7 @@ def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
 
     Args:
         options: "size", 1 to 8, or "depth" and "width"; for Res-context, "context", keyword arguments of
-            `ContextNetwork`; for an upper bound, "posterior", the width of `PosteriorScales`.
+            `ContextNetwork`; for an upper bound, "posterior", the width of its `Posterior`.
         lam: weight of the MSE, which tells the quantisation step to start from.
 
     Raises:
