@@ -18,7 +18,7 @@ stride 8. Both ways."""
 
 LUMA, CHROMA = 160, 32  # of the latent, in all sizes: only the transforms grow
 HYPER = {"hyper_channels": 48, "width": 96}
-BOUND_SCALE_MIN = 1e-3
+BOUND_SCALE_MIN = 1e-2
 """Of a prior for Gaussians: what is drawn from it, at no cost, reaches the image as noise."""
 OPTIONS = ("size", "depth", "width", "context", "posterior")
 
