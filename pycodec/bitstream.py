@@ -1,20 +1,21 @@
 """The .pci container: what a file says about itself, and how it notices damage.
 
-    header    magic, version, codec, fingerprint, size, quality, CRC of the symbols, lengths and CRCs, CRC
+    header    magic, version, codec, fingerprint, size, quality, lengths and CRCs, CRC of the symbols, CRC
     payload   the entropy coder's stream
     alpha     optional: a grey PNG, lossless
     icc       optional: the colour profile, zlib
 
 Three checks stand behind one another. A 16-bit CRC each for the header and every section (it finds every
 flipped byte and every burst of 16 bits) keeps damage away from the decoders; a 32-bit CRC of the decoded
-symbols, stored in the header, then proves that the decoder read what the encoder wrote. docs/bitstream.md
-lists the bytes.
+symbols, stored in the header and mixed with a CRC of the header itself, then proves that the decoder read
+what the encoder wrote. docs/bitstream.md lists the bytes.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,18 +24,25 @@ from pycodec.errors import CorruptStream, InvalidInput, UnsupportedVersion
 MAGIC = b"\x8dPCI"  # the high bit of the first byte does not survive a transfer as 7-bit text
 VERSION = 1
 FINGERPRINT_BYTES = 4  # stored of the sha256; the CRC of the symbols stands behind it
-MAX_NAME_BYTES = 32
+MAX_NAME_BYTES = 24
+NUMBERED_NAMES = (
+    "ctx3d",
+    "ctx3d-msssim",
+    "cpm",
+    "hyperprior",
+    "hyperprior-illm",
+    "res_hyper",
+    "res_context",
+)
+"""Codecs of this project, by numbers that take no byte of their own; only ever appended to, and to 8."""
 MAX_SIDE = 2**31 - 1
 MAX_IMAGE_PIXELS = 2**31
 MAX_QUALITY_STEP = 255
-MAX_HEADER_BYTES = 80  # the longest name and numbers, and all three sections
+MAX_HEADER_BYTES = 72  # the longest name and numbers, and all three sections
 
-_GREY, _ALPHA, _ICC = (
-    0x20,
-    0x40,
-    0x80,
-)  # above the five bits of the same byte that hold the length of the name - 1
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+# Above the five bits of the same byte that hold the length of the name - 1, or a number behind the longest.
+_GREY, _ALPHA, _ICC = 0x20, 0x40, 0x80
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,23}")
 
 
 @dataclass(frozen=True)
@@ -112,15 +120,15 @@ class Container:
         flags = (_GREY if h.grey else 0) | (_ALPHA if self.alpha else 0) | (_ICC if self.icc else 0)
         sections = [self.payload, *(section for section in (self.alpha, self.icc) if section)]
         head = bytearray(MAGIC)
-        head += bytes([VERSION, flags | len(name) - 1]) + name + h.fingerprint[:FINGERPRINT_BYTES]
-        head += (
-            _varint(h.width)
-            + _varint(h.height)
-            + bytes([h.quality_step])
-            + h.symbols_crc.to_bytes(4, "little")
-        )
+        if h.codec in NUMBERED_NAMES:
+            head += bytes([VERSION, flags | MAX_NAME_BYTES + NUMBERED_NAMES.index(h.codec)])
+        else:
+            head += bytes([VERSION, flags | len(name) - 1]) + name
+        head += h.fingerprint[:FINGERPRINT_BYTES]
+        head += _varint(h.width) + _varint(h.height) + bytes([h.quality_step])
         for section in sections:
             head += _varint(len(section)) + _crc16(section).to_bytes(2, "little")
+        head += (h.symbols_crc ^ zlib.crc32(head)).to_bytes(4, "little")
         head += _crc16(head).to_bytes(2, "little")
         return bytes(head) + b"".join(sections)
 
@@ -146,19 +154,21 @@ def parse_header(data: bytes) -> tuple[Header, tuple[Section, ...]]:
     if version < VERSION:
         raise CorruptStream(f"damaged .pci header: format version {version} does not exist")
     flags = reader.integer(1)
-    name = reader.take((flags & 0x1F) + 1)
+    number = (flags & 0x1F) - MAX_NAME_BYTES
+    name = reader.take(number + MAX_NAME_BYTES + 1) if number < 0 else b""
     fingerprint = reader.take(FINGERPRINT_BYTES)
     width, height = reader.varint(), reader.varint()
     quality_step = reader.integer(1)
-    symbols_crc = reader.integer(4)
     present = ["payload", *(["alpha"] if flags & _ALPHA else []), *(["icc"] if flags & _ICC else [])]
     lengths = [(reader.varint(), reader.integer(2)) for _ in present]
+    mixed_with = zlib.crc32(data[: reader.position])
+    symbols_crc = reader.integer(4) ^ mixed_with
     computed = _crc16(data[: reader.position])
     if reader.integer(2) != computed:
         raise CorruptStream("damaged .pci header: its CRC does not match; fetch the file again")
     try:  # past the CRC, only a faulty writer gets caught here
         header = Header(
-            _checked_name(name.decode("ascii", "replace")).decode(),
+            _read_name(name.decode("ascii", "replace"), number),
             fingerprint,
             _check_range("width", width, 1, MAX_SIDE),
             _check_range("height", height, 1, MAX_SIDE),
@@ -273,6 +283,18 @@ def _check_range(what: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise InvalidInput(f"{what} {value}, expected {low} to {high}")
     return value
+
+
+def _read_name(spelled: str, number: int) -> str:
+    if number >= len(NUMBERED_NAMES):
+        raise UnsupportedVersion(
+            f".pci file of codec number {number}, this pycodec knows {len(NUMBERED_NAMES)}: upgrade pycodec"
+        )
+    if number >= 0:
+        return NUMBERED_NAMES[number]
+    if spelled in NUMBERED_NAMES:
+        raise InvalidInput(f"the name {spelled!r}, which has a number")  # one name, one spelling
+    return _checked_name(spelled).decode()
 
 
 def _checked_name(name: str) -> bytes:

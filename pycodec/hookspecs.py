@@ -47,7 +47,7 @@ class Register(Protocol):
         """Register one component.
 
         Args:
-            name: at most 32 of a-z, 0-9, ``_``, ``.`` and ``-``; unique among components of its kind.
+            name: at most 24 of a-z, 0-9, ``_``, ``.`` and ``-``; unique among components of its kind.
             factory: called with the component's configuration as keyword arguments; a callable, or
                 ``"module:attribute"``, imported when the first component is made.
             summary: one line for listings; by default the first line of a callable's docstring.

@@ -25,7 +25,7 @@ from pycodec.types import KINDS
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
-_LONGEST_NAME = 32  # as for every component
+_LONGEST_NAME = 24  # as for every component
 
 
 @dataclass(frozen=True)

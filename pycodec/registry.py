@@ -12,7 +12,7 @@ from typing import Any
 from pycodec.errors import DuplicateComponent, InvalidInput, PluginError, PycodecError, near_names
 from pycodec.types import KINDS, Factory, missing_members
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,23}")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -56,7 +56,7 @@ class Component:
         for name in (self.name, *self.aliases):
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise InvalidInput(
-                    f"{name!r} is no name for a {self.kind}, expected at most 32 of a-z, 0-9, '_', '.', '-'"
+                    f"{name!r} is no name for a {self.kind}, expected at most 24 of a-z, 0-9, '_', '.', '-'"
                 )
         if not (_TARGET.fullmatch(self.factory) if isinstance(self.factory, str) else callable(self.factory)):
             raise InvalidInput(

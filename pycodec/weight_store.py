@@ -22,7 +22,7 @@ from pycodec.runtime import components, get_runtime
 VARIABLE = "PYCODEC_WEIGHTS"
 SUFFIX = ".safetensors"
 _NAME_DIGITS = 16  # of the fingerprint, in the name of a file in the user's folder
-_CODEC = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")  # what a codec may be called, and a file
+_CODEC = re.compile(r"[a-z0-9][a-z0-9_.-]{0,23}")  # what a codec may be called, and a file
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ struct Choices {
 inline Choices choose(uint64_t cost, uint64_t sampled, uint64_t count) {
   const unsigned __int128 scaled = static_cast<unsigned __int128>(cost) * count / sampled;
   const uint64_t bytes = static_cast<uint64_t>(scaled >> 11);
-  if (bytes < 8192) return {bytes < 512 ? uint64_t{1} : bytes < 2048 ? uint64_t{4} : uint64_t{8}, count};
+  if (bytes < 16384) return {bytes < 1024 ? uint64_t{1} : bytes < 4096 ? uint64_t{4} : uint64_t{8}, count};
   const uint64_t chunks = std::max<uint64_t>(1, bytes / kChunkBytes);
   return {32, ceil_div(ceil_div(count, chunks), 32) * 32};
 }

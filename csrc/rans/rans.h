@@ -65,8 +65,8 @@
 // T, the expected number of coded bits, is the sum over symbols, in 1/256 bit, of
 //     256 (P + k) - log2_256(freq), plus 8 * 256 for an escape
 // with log2_256(f), about 256 log2 f, from choices.h. If count > 16384 the sum is taken over the symbols
-// [1021 b, 1021 b + 64) for b = 0, 1, ... and scaled to count. Lanes: 1 if T < 512 bytes, 4 if < 2048, 8 if
-// < 8192, else 32. Chunks: max(1, floor(T / 32768 bytes)) of equal size, rounded up to a multiple of 32
+// [1021 b, 1021 b + 64) for b = 0, 1, ... and scaled to count. Lanes: 1 if T < 1024 bytes, 4 if < 4096, 8 if
+// < 16384, else 32. Chunks: max(1, floor(T / 32768 bytes)) of equal size, rounded up to a multiple of 32
 // symbols. The tail takes symbols from the end for as long as their words fit in L - 2.
 #pragma once
 

@@ -214,8 +214,8 @@ def _choose(coded: list[Coded], shifts: list[int], precision: int) -> tuple[int,
         for i in picked
     )
     size = (cost * count // len(picked)) >> 11
-    if size < 8192:
-        return (1 if size < 512 else 4 if size < 2048 else 8), count
+    if size < 16384:
+        return (1 if size < 1024 else 4 if size < 4096 else 8), count
     chunks = max(1, size // 32768)
     symbols = (count + chunks - 1) // chunks
     return 32, (symbols + 31) // 32 * 32

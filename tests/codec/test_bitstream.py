@@ -23,7 +23,8 @@ SMALL = Container(replace(HEADER, width=9, height=17, grey=True), b"payload", b"
     [
         Container(HEADER, b"\0" * 40_000),
         Container(replace(HEADER, codec="a"), b""),
-        Container(replace(HEADER, codec="z" * 32, width=2**31 - 1, height=1), b"x" * 300),
+        *(Container(replace(HEADER, codec=name), b"x") for name in bitstream.NUMBERED_NAMES),
+        Container(replace(HEADER, codec="z" * 24, width=2**31 - 1, height=1), b"x" * 300),
         Container(replace(HEADER, width=1, height=1, quality_step=255), b"x", icc=b"profile"),
         Container(replace(HEADER, grey=True), b"x", alpha=b"alpha"),
         SMALL,
@@ -33,10 +34,11 @@ def test_a_container_reads_back_as_it_was_written(container):
     assert bitstream.parse(container.to_bytes()) == container
 
 
-def test_overhead_of_a_plain_rgb_image_is_at_most_32_bytes():
+@pytest.mark.parametrize("codec", ["ctx3d", "hyperprior-illm"])
+def test_overhead_of_a_plain_rgb_image_is_at_most_26_bytes(codec):
     payload = b"\0" * 100_000
-    highest = replace(HEADER, quality_step=128, symbols_crc=2**32 - 1)
-    assert len(Container(highest, payload).to_bytes()) - len(payload) <= 32
+    highest = replace(HEADER, codec=codec, quality_step=128, symbols_crc=2**32 - 1)
+    assert len(Container(highest, payload).to_bytes()) - len(payload) <= 26
 
 
 def test_the_header_needs_no_section():
@@ -52,8 +54,8 @@ def test_the_header_needs_no_section():
 
 def test_no_header_is_longer_than_readers_expect():
     number = b"\xff\xff\xff\xff\x07"  # the longest that there is
-    head = bitstream.MAGIC + b"\1" + bytes([0xE0 | 31]) + b"z" * 32 + b"\0" * 4 + 2 * number + b"\x50"
-    head += b"\0" * 4 + 3 * (number + b"\0" * 2)
+    head = bitstream.MAGIC + b"\1" + bytes([0xE0 | 23]) + b"z" * 24 + b"\0" * 4 + 2 * number + b"\x50"
+    head += 3 * (number + b"\0" * 2) + b"\0" * 4
     head += binascii.crc_hqx(head, 0xFFFF).to_bytes(2, "little")
     assert len(head) == bitstream.MAX_HEADER_BYTES
     with pytest.raises(CorruptStream, match="width x height"):  # the last check
@@ -110,9 +112,9 @@ def _with(data: bytes, position: int, value: int) -> bytes:
         ),
         (_with(SMALL.to_bytes(), 4, 0), CorruptStream, "format version 0 does not exist"),
         (
-            SMALL.to_bytes()[:20],
+            SMALL.to_bytes()[:18],
             CorruptStream,
-            "it ends inside its header, after 20 bytes",
+            "it ends inside its header, after 18 bytes",
         ),
         (_with(SMALL.to_bytes(), 8, 0), CorruptStream, "damaged .pci header: its CRC does not match"),
         (SMALL.to_bytes()[:-1] + b"?", CorruptStream, "damaged .pci file: the CRC of its icc does not match"),
@@ -128,7 +130,7 @@ def test_each_damage_has_its_sentence(data, error, sentence):
     "change",
     [
         {"codec": ""},
-        {"codec": "z" * 33},
+        {"codec": "z" * 25},
         {"codec": "naïve"},
         {"codec": "two\nlines"},
         {"width": 0},
@@ -157,10 +159,36 @@ def test_a_valid_crc_does_not_excuse_a_field_out_of_range(monkeypatch):
 @pytest.mark.parametrize("width", [b"\x89\0", b"\x89\x80\0", b"\xff" * 5 + b"\1"])
 def test_a_number_has_one_spelling(width):
     data = Container(replace(HEADER, width=9, height=9), b"").to_bytes()
-    head = data[:15] + width + data[16:-2]
+    head = data[:10] + width + data[11:-2]
     data = head + binascii.crc_hqx(head, 0xFFFF).to_bytes(2, "little")
     with pytest.raises(CorruptStream, match="a number is longer than it may be"):
         bitstream.parse(data)
+
+
+def test_a_name_has_one_spelling():
+    head = bitstream.MAGIC + b"\1\4ctx3d" + Container(HEADER, b"").to_bytes()[6:-2]
+    with pytest.raises(CorruptStream, match="the name 'ctx3d', which has a number"):
+        bitstream.parse(head + binascii.crc_hqx(head, 0xFFFF).to_bytes(2, "little"))
+
+
+def test_a_number_that_a_newer_version_gave_asks_for_that_version():
+    head = bitstream.MAGIC + b"\1\x1f" + Container(HEADER, b"").to_bytes()[6:-2]
+    with pytest.raises(UnsupportedVersion, match=r"codec number 7, this pycodec knows 7: upgrade"):
+        bitstream.parse(head + binascii.crc_hqx(head, 0xFFFF).to_bytes(2, "little"))
+
+
+def test_a_damaged_header_that_its_crc_lets_pass_asks_for_other_symbols():
+    """One in 65,536 does; what it says of size, quality or grey must not become another picture."""
+    data = SMALL.to_bytes()
+    (payload, *_) = bitstream.parse_header(data)[1]
+    for i in range(6, payload.offset - 6):
+        head = data[:i] + bytes([data[i] ^ 1]) + data[i + 1 : payload.offset - 2]
+        head += binascii.crc_hqx(head, 0xFFFF).to_bytes(2, "little")
+        try:
+            header, _ = bitstream.parse_header(head)
+        except CorruptStream:
+            continue
+        assert header.symbols_crc != SMALL.header.symbols_crc
 
 
 def test_random_bytes_behind_the_magic_end_in_a_pycodec_error():

@@ -128,7 +128,7 @@ def test_two_plugins_of_one_name() -> None:
         ({"pycodec_registers": lambda register: None}, "is no hook"),
         ({"pycodec_register_metrics": lambda register, more: None}, "argument 'more', expected 'register'"),
         (metrics("No Name"), "'No Name' is no name for a metric"),
-        (metrics("x" * 33), "at most 32"),
+        (metrics("x" * 25), "at most 24"),
         ({"pycodec_register_metrics": lambda register: register("m", "no target")}, "'module:attribute'"),
         ({"pycodec_register_metrics": lambda register: register("m")}, "TypeError"),
         ({"pycodec_register_metrics": lambda register: 1 / 0}, "ZeroDivisionError"),
