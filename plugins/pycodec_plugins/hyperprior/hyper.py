@@ -71,9 +71,9 @@ class Posterior(nn.Module):
     """Gaussians from which a stochastic encoder draws a latent and its hyper-latent, with scales that are
     exponentials (Zhang & Liu 2025, section IV.A).
 
-    Files do not need them; the training of an upper bound of the rate-distortion function does. It starts with
-    what is best if images are Gaussian: y as measured with a rounding error, and then believed as far as the
-    prior that z tells permits. A value whose prior is narrow thus starts as the prior, which costs nothing.
+    Files do not need them; the training of an upper bound of the rate-distortion function does. It starts
+    with what is best if images are Gaussian: y as measured with a rounding error, and then believed as far as
+    the prior that z tells permits. A value whose prior is narrow starts as the prior, which costs nothing.
 
     Args:
         channels, hyper_channels, width: of the latent, the hyper-latent, and between.
