@@ -112,6 +112,7 @@ class _Worker:
 def _serve(connection: Connection, settings: Settings) -> None:
     """What a worker process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the first one decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the first one may have made another Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection.send(None)
     while True:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,15 +147,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; what a user can do something about is one line on standard error.
 
     Returns:
-        Exit status: 0, 2 for an error, 130 when interrupted, 1 when the reader of our output went away or a
-        check failed.
+        Exit status: 0, 2 for an error, 130 when interrupted or asked to terminate, 1 when the reader of our
+        output went away or a check failed.
     """
     settings = Settings()
     for stream in (sys.stdout, sys.stderr):  # a name that no terminal can show must not end a command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = cli.main(arguments, prog_name="pycodec", standalone_mode=False, obj=settings)
+        with _terminable():
+            status = cli.main(arguments, prog_name="pycodec", standalone_mode=False, obj=settings)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except click.Abort:
@@ -171,6 +175,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exception(error)
         click.echo(f"error: {_sentence(error)}", err=True)
         return 2
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, by which schedulers and service managers end a process, is heard as Ctrl-C: temporary files
+    are removed, and what can be resumed is left in order. Where somebody else handles it, that stays.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _sentence(error: Exception) -> str:

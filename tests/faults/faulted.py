@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ HERE = Path(__file__).parent
 CALLS = {"open": (errno.EROFS, errno.EIO), "write": (errno.ENOSPC, errno.EIO)} | {
     name: (errno.EIO,) for name in ("fsync", "rename", "truncate")
 }
-KILL = 0
+KILL, INTERRUPT, TERMINATE = -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM
+SIGNALS = (KILL, INTERRUPT, TERMINATE)
 TEMPORARY = re.compile(r"\..+\.[0-9a-z_]{8}(\.tmp)?|\.tmp[0-9A-Za-z]{6}")
 """Files, folders of new-plugin, and files of safetensors, that a killed process may leave."""
 
@@ -48,6 +50,18 @@ codec = "levels+weights_file={weights}"
 settings = [1]
 metrics = ["psnr"]
 """
+GAP = """
+[anchor]
+codec = "jpeg"
+settings = [10, 40, 80]
+[estimators]
+operational = "operational_rd"
+[[codec]]
+name = "blocks"
+files = ["jpeg"]
+qualities = [20, 60]
+optimize = false
+"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,7 @@ class Case:
         loose: names of files of other libraries, about which nothing is promised.
         environment: beside that of the fault.
         below: how the names begin that faults are for.
+        finishes: an interruption may be too late to change anything.
     """
 
     arguments: tuple[str, ...]
@@ -71,10 +86,23 @@ class Case:
     loose: str = "events.out.tfevents"
     environment: dict[str, str] = field(default_factory=dict)
     below: str = "out"
+    finishes: bool = False
 
 
 TRAIN = ("train", "recipe.toml", "--data", "photographs", "--holdout", "1", "--out", "out/run")
 BATCH = ("batch", "one", "-o", "out/batch", "--jobs", "1", "--quality", "3")
+SWEEPING = (
+    "sweep",
+    "sweep.toml",
+    "--data",
+    "photographs",
+    "--images",
+    "one",
+    "--holdout",
+    "1",
+    "--out",
+    "out/sweep",
+)
 CASES = {
     "compress": Case(("compress", "in.png", "-o", "out/a.pci")),
     "compress again": Case(
@@ -99,12 +127,17 @@ CASES = {
         ("bound", "one", "--codec", "ctx3d", "--estimators", "operational_rd", "--qualities", "3", "--out", "out/bound"),
         lines=("estimates.jsonl",),
     ),
-    "sweep": Case(
-        ("sweep", "sweep.toml", "--data", "photographs", "--images", "one", "--holdout", "1", "--out", "out/sweep"),
-        lines=("log.jsonl", "rows.jsonl"),
+    "sweep": Case(SWEEPING, lines=("log.jsonl", "rows.jsonl")),
+    "plane": Case(("plane", "out/sweep/sweep.json", "-o", "out/plane"), (SWEEPING,)),
+    "gap": Case(
+        ("gap", "gap.toml", "--images", "photographs", "--out", "out/gap"),
+        lines=("rows.jsonl", "estimates.jsonl"),
     ),
-    "batch": Case(BATCH, resume=(*BATCH, "--resume"), lines=("manifest.jsonl",), below="out/batch/manifest"),
-    "batch worker": Case(BATCH, resume=(*BATCH, "--resume"), lines=("manifest.jsonl",), below="out/batch/."),
+    "demo": Case(("demo", "--image", "in.png", "--out", "out")),
+    "batch": Case(BATCH, resume=(*BATCH, "--resume"), lines=("manifest.jsonl",), below="out/batch/manifest",
+                  finishes=True),
+    "batch worker": Case(BATCH, resume=(*BATCH, "--resume"), lines=("manifest.jsonl",), below="out/batch/.",
+                         finishes=True),
 }  # fmt: skip
 
 
@@ -192,6 +225,7 @@ def prepare(commands: Commands) -> None:
     Image.fromarray(pixels[..., 0]).save(folder / "grey.png")
     (folder / "recipe.toml").write_text(RECIPE)
     (folder / "sweep.toml").write_text(SWEEP)
+    (folder / "gap.toml").write_text(GAP)
     (folder / "out").mkdir()
     for arguments in (("compress", "in.png"), ("compress", "grey.png"), TRAIN):
         done = commands.run(arguments)
@@ -232,11 +266,11 @@ class Faults:
         for call, errors in (calls or CALLS).items():
             at, reached = 1, True
             while reached:
-                for error in (*errors, KILL):
+                for error in (*errors, *SIGNALS):
                     reached, problems = self.wrong(call, at, error)
                     if not reached:
                         break
-                    name = "SIGKILL" if error == KILL else errno.errorcode[error]
+                    name = signal.Signals(-error).name if error < 0 else errno.errorcode[error]
                     yield f"{call} {name}", at, problems
                 at += 1
 
@@ -262,6 +296,12 @@ class Faults:
                 yield f"killed, it ends with {answer}"
             return
         lines = answer["err"].splitlines()
+        if error in SIGNALS:
+            said = (answer["status"], lines[-1:])
+            # A batch finishes what it has begun, perhaps all; its workers leave interruptions to it.
+            if said != (130, ["interrupted"]) and not (self.case.finishes and answer["status"] in (0, 1)):
+                yield f"interrupted, it ends with {answer}"
+            return
         if answer["status"] not in (1, 2) or "Traceback" in answer["err"]:
             yield f"it ends with status {answer['status']} and says {answer['err'][-600:]}"
         elif not any(line.startswith(("error: ", "failed: ")) for line in lines[-1:]):

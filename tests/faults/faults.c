@@ -3,7 +3,7 @@
  * FAULT_FOLDER  the folder, an absolute path
  * FAULT_CALL    open, write, fsync, rename or truncate; open is that for writing
  * FAULT_AT      the n-th such call of the process fails, and all after it, as on a disk that is full or gone
- * FAULT_ERRNO   the number of the error; 0 kills the process instead, as kill -9 does
+ * FAULT_ERRNO   the number of the error; or, negative, of a signal that this process gets instead, once
  *
  * FAULT_MARK    a file outside the folder that appears when a call fails
  *
@@ -40,12 +40,15 @@ static int reached(const char* call, const char* path, int* now) {
   return count >= at;
 }
 
-static void strike(void) {
-  const char* mark = getenv("FAULT_MARK");
-  if (mark) close(creat(mark, 0600));
+// Whether the call fails: errors stay, but a signal comes once, and does not keep a call from its work.
+static int fails(int now) {
   const int error = atoi(getenv("FAULT_ERRNO"));
-  if (error == 0) kill(getpid(), SIGKILL);
+  const char* mark = getenv("FAULT_MARK");
+  if (error < 0 && !now) return 0;
+  if (mark) close(creat(mark, 0600));
+  if (error < 0) kill(getpid(), -error);
   errno = error;
+  return error > 0;
 }
 
 static const char* path_of(int fd, char* buffer) {
@@ -63,12 +66,12 @@ ssize_t write(int fd, const void* data, size_t size) {
   char buffer[PATH_MAX];
   int now;
   if (getenv("FAULT_CALL") && reached("write", path_of(fd, buffer), &now)) {
-    if (now && size > 1) {
+    const int error = atoi(getenv("FAULT_ERRNO"));
+    if (now && size > 1 && (error > 0 || error == -SIGKILL)) {
       const ssize_t half = REAL(write)(fd, data, size / 2);
-      if (atoi(getenv("FAULT_ERRNO"))) return half;
+      if (error > 0) return half;
     }
-    strike();
-    return -1;
+    if (fails(now)) return -1;
   }
   return REAL(write)(fd, data, size);
 }
@@ -79,8 +82,7 @@ ssize_t write(int fd, const void* data, size_t size) {
     int now;                                               \
     (void)buffer;                                          \
     if (getenv("FAULT_CALL") && reached(call, path, &now)) { \
-      strike();                                            \
-      return -1;                                           \
+      if (fails(now)) return -1;                        \
     }                                                      \
     return REAL(name) arguments;                           \
   }
@@ -103,8 +105,7 @@ ON_FILE(ftruncate64, "truncate", (int fd, off64_t size), (fd, size), path_of(fd,
       va_end(rest);                                                                            \
     }                                                                                          \
     if (getenv("FAULT_CALL") && (flags & O_ACCMODE) != O_RDONLY && reached("open", path, &now)) { \
-      strike();                                                                                \
-      return -1;                                                                               \
+      if (fails(now)) return -1;                                                            \
     }                                                                                          \
     return REAL(name) arguments;                                                               \
   }

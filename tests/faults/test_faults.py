@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulted import CASES, KILL, Commands, Faults, contents
+from faulted import CASES, INTERRUPT, KILL, TERMINATE, Commands, Faults, contents
 from PIL import Image
 
 SAMPLE = {
-    "compress again": [("open", 1, errno.EROFS), ("write", 1, errno.ENOSPC), ("fsync", 1, errno.EIO), ("rename", 1, KILL)],
+    "compress again": [("open", 1, errno.EROFS), ("write", 1, errno.ENOSPC), ("fsync", 1, errno.EIO), ("rename", 1, KILL),
+                       ("open", 1, INTERRUPT), ("write", 1, TERMINATE)],
     "decompress": [("write", 1, errno.EIO), ("rename", 1, errno.EIO)],
     "weights add": [("write", 1, KILL)],
-    "train on": [("write", 1, errno.ENOSPC), ("rename", 1, KILL), ("rename", 1, errno.EIO)],
+    "train on": [("write", 1, errno.ENOSPC), ("rename", 1, KILL), ("rename", 1, errno.EIO),
+                 ("write", 1, TERMINATE)],
     "eval": [("write", 1, errno.ENOSPC), ("write", 2, KILL)],
 }  # fmt: skip
 
