@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from pycodec import cli, loading, selftest
+from pycodec import bitstream, cli, loading, selftest
 from pycodec.cli import selftest as command
 from pycodec.errors import InvalidInput
 from pycodec.native import native
@@ -75,6 +78,29 @@ def test_a_difference_is_found(monkeypatch, cpm, change, checks: dict[str, str],
     assert selftest.passed([row]) == (not sentence)
 
 
+def repacked(alpha: np.ndarray, level: int) -> bytes:
+    """The alpha section of another zlib."""
+    out = io.BytesIO()
+    Image.fromarray(alpha).save(out, "PNG", compress_level=level)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_transparency_is_compared_by_what_it_is_not_by_how_it_is_packed(monkeypatch, cpm, same: bool) -> None:
+    golden = selftest.read(selftest.path_of(cpm))
+    (one,) = (file for file in golden.files if file.picture == "transparent")
+    container = bitstream.parse(base64.b64decode(one.file))
+    alpha = np.asarray(selftest.picture("transparent"))[..., 3].copy()
+    alpha[0, 0] ^= not same
+    changed = replace(container, alpha=repacked(alpha, 0)).to_bytes()
+    assert changed != container.to_bytes()
+    changed_golden = replace(golden, files=(replace(one, file=base64.b64encode(changed).decode()),))
+    monkeypatch.setattr(selftest, "read", lambda path: changed_golden)
+    row = selftest.check(cpm, "here")
+    assert row.checks["files"] == ("equal" if same else "differs")
+    assert selftest.passed([row]) == same
+
+
 def test_what_is_recorded_passes(monkeypatch, tmp_path: Path, capsys) -> None:
     path = tmp_path / "cpm.golden.json"
     monkeypatch.setattr(selftest, "path_of", lambda component: path)
@@ -111,8 +137,10 @@ def test_wrong_use_is_one_sentence(capsys, arguments: list[str], words: str) -> 
 
 
 def test_golden_pictures_have_names() -> None:
-    assert {name: selftest.picture(name).shape for name in selftest.PICTURES} == {
-        "dot": (1, 1, 3), "grey": (45, 37), "colour": (72, 109, 3),
+    pictures = {name: selftest.picture(name) for name in selftest.PICTURES}
+    assert {name: (image.mode, image.size) for name, image in pictures.items()} == {
+        "transparent": ("RGBA", (23, 19)), "dot": ("RGB", (1, 1)), "grey": ("L", (37, 45)), "colour": ("RGB", (109, 72)),
     }  # fmt: skip
+    assert [name for name, image in pictures.items() if "icc_profile" in image.info] == ["transparent"]
     with pytest.raises(InvalidInput):
         loading.load("cpm").compress(selftest.picture("dot"), 9)
