@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from pycodec import files
+from pycodec.errors import InvalidInput
 
 EVERY_STEPS = 50
 
@@ -43,10 +44,18 @@ class RunLog:
         directory: gets ``log.jsonl`` and ``tensorboard/``.
         steps, first: length of the run and where this session starts.
         minutes: limit of this session.
+
+    Raises:
+        InvalidInput: another process trains in this directory.
     """
 
     def __init__(self, directory: Path, steps: int, first: int, minutes: float):
         self.file = (directory / "log.jsonl").open("a+b", buffering=0)
+        if not files.lock(self.file):
+            self.file.close()
+            raise InvalidInput(
+                f"another run trains in {directory}; wait for it, or name another folder with --out"
+            )
         files.whole_lines(self.file)
         self.writer = _Scalars(directory / "tensorboard")
         self.console = Console()
