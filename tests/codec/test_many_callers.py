@@ -17,7 +17,7 @@ import pycodec
 from pycodec import selftest
 from pycodec.loading import load_kept
 
-PICTURE = selftest.picture("colour")
+PICTURE = np.asarray(selftest.picture("colour"))
 CODECS = ("ctx3d", "cpm", "hyperprior")
 
 linux = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

@@ -290,9 +290,9 @@ def test_damage_never_becomes_a_picture(rgb, monkeypatch, lenient):
 def test_a_header_that_promises_too_much_costs_nothing(no_codec):
     data = bytearray(header_only(5, 5).getvalue())
     _, (payload,) = bitstream.parse_header(bytes(data))
-    head = data[: payload.offset - 2]
+    head = data[: payload.offset - 6]
     head[5] |= 0x80  # there is a profile, of 32 GB
-    head += b"\xff\xff\xff\xff\x7f" + b"\0\0"
+    head += b"\xff\xff\xff\xff\x7f" + b"\0\0" + bytes(4)
     head += bitstream._crc16(head).to_bytes(2, "little")
     file = Counting(bytes(head) + b"pay")
     with Image.open(file) as image:

@@ -146,8 +146,9 @@ def test_a_bound_of_the_scale_holds_in_training_and_in_files() -> None:
     assert (found > expected).all()
     assert np.exp(log_scales()[found]).min() == pytest.approx(0.5, rel=0.07)
     assert ScaleHyperprior(**bounded.config()).scale_min == 0.5
-    with pytest.raises(InvalidInput, match=r"scale_min is 0\.05"):
-        ScaleHyperprior(2, 2, scale_min=0.05)
+    for wrong in (0, 256):
+        with pytest.raises(InvalidInput, match=f"scale_min is {wrong}, expected a positive number below 256"):
+            ScaleHyperprior(2, 2, scale_min=wrong)
 
 
 def test_without_integers_nothing_is_coded() -> None:

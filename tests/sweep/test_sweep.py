@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -169,12 +170,15 @@ def test_a_sweep_that_was_stopped_goes_on(sweep, monkeypatch) -> None:
     assert document()["missing"] == []
 
 
-def test_half_a_run_is_resumed(sweep, site) -> None:
+def test_half_a_run_is_resumed(sweep, site, monkeypatch) -> None:
     grid = site / "grid.toml"
     grid.write_text(
         grid.read_text().replace('name = "one step"\nset = ["stage.only.steps=1"]', 'name = "one step"')
     )
-    trained, _, said = work(sweep, "--minutes", 0.0001)
+    with monkeypatch.context() as patch:  # each step takes an hour
+        real, before = time.monotonic, toy_swept.steps_trained
+        patch.setattr(time, "monotonic", lambda: real() + 3600 * (toy_swept.steps_trained - before))
+        trained, _, said = work(sweep, "--minutes", 30)
     assert trained == 1 and "one step is missing: its training is not finished" in said
     assert Path("out/one_step/quick.safetensors").exists()  # of the run as it stands: not measured
     assert "one step" in document()["missing"]
