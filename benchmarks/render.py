@@ -90,6 +90,7 @@ def main() -> int:
             common.ROOT / "docs" / "illm.md",
             common.ROOT / "docs" / "res.md",
             common.ROOT / "docs" / "large.md",
+            common.ROOT / "docs" / "fuzzing.md",
             *CARDS.values(),
         ],
         help="files with markers",

@@ -395,12 +395,43 @@ def _by_setting(document: dict[str, Any], name: str) -> dict[float, dict[str, An
     return {one["setting"]: one | sets[one["setting"]] for one in document["mean_points"][name]}
 
 
+def fuzz_table(document: dict[str, Any]) -> str:
+    """How often each target ran, and what came of it."""
+    rows = [
+        [
+            name,
+            "native" if target["native"] else "Python",
+            f"{target['executions']:,}",
+            str(target["findings"]),
+        ]
+        for name, target in sorted(
+            document["targets"].items(), key=lambda item: (not item[1]["native"], item[0])
+        )
+    ]
+    return markdown(["target", "code", "executions", "findings"], rows) + caption(
+        "Executions of libFuzzer and atheris since the targets are as they are.", document["environment"]
+    )
+
+
+def hostile_table(document: dict[str, Any]) -> str:
+    """What became of the damaged files of every codec."""
+    rows = []
+    for result in document["results"]:
+        kinds = result["damage"].values()
+        tried, same, failed = (sum(kind[name] for kind in kinds) for name in ("tried", "identical", "failed"))
+        rows.append([result["codec"], f"{tried:,}", f"{tried - same - failed:,}", str(same), str(failed)])
+    titles = ["codec", "damaged files", "typed errors", "the same picture", "anything else"]
+    return markdown(titles, rows) + caption("Two small files of each codec.", document["environment"])
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rd": ("rd_kodak.json", rd_table),
     "ms-ssim": ("rd_kodak.json", ms_ssim_table),
     "codec": ("codec.json", codec_table),
     "labeler": ("labeler.json", labeler_table),
     "huge": ("huge.json", huge_table),
+    "fuzz": ("fuzz.json", fuzz_table),
+    "hostile": ("hostile.json", hostile_table),
     "illm": ("sweep_hyperprior_illm.json", functools.partial(decoders_table, anchor="No-GAN")),
     "illm-norms": ("sweep_hyperprior_illm_norms.json", decoders_table),
     "illm-labels": ("sweep_hyperprior_illm_labels.json", decoders_table),
