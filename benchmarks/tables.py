@@ -409,7 +409,7 @@ def fuzz_table(document: dict[str, Any]) -> str:
         )
     ]
     return markdown(["target", "code", "executions", "findings"], rows) + caption(
-        "Executions of libFuzzer and atheris since the targets are as they are.", document["environment"]
+        "Executions of libFuzzer and atheris in all.", document["environment"]
     )
 
 
