@@ -25,7 +25,9 @@ from .residual_dct import COEFFICIENT_UNIT, PIXEL_UNIT, RESIDUAL_UNIT, PartialBl
 # Codes reach beyond the largest input that calibration saw: clamping one costs more than coarser codes do.
 MARGIN, HIDDEN_MARGIN = 1.5, 1.3
 LARGEST_HIDDEN = 4.0  # activation of networks made of integers, in a magnitude that trains well
-LARGEST_ROW = 16.0  # magnitude of one of their hidden units' weights, over the usual one
+# What one of their hidden units could reach at most, by its weights and the largest inputs; those that
+# calibration saw active stay far below, and the others are orders above.
+LARGEST_REACH = 1000.0
 # Coefficients enter the inverse DCT in eighths of a grey level, up to 2047: finer than 8-bit pixels can show.
 COEFFICIENT_SCALE = 8.0
 
@@ -82,11 +84,10 @@ def quantize(transform: ResidualDCT, ranges: Arrays, quality_steps: range) -> Ar
         arrays.update({f"{name}.{key}": array for key, array in layer.items()})
 
     def add_blocks(name: str, first: int, count: int) -> None:
-        network, _ = name.split(".")
-        limit = ENCODER_HIDDEN_LIMIT if network == "encoder" else DECODER_HIDDEN_LIMIT
         for i in range(first, first + count):
-            path = f"{network}.{i}"
-            add(f"{name}.{i - first}", _block(transform.get_submodule(path), path, ranges, limit))
+            path = f"{name.split('.')[0]}.{i}"
+            block = _block(transform.get_submodule(path), path, ranges, hidden_limit(name))
+            add(f"{name}.{i - first}", block)
 
     def scale_of(path: str) -> np.ndarray:
         return code_scale(MARGIN * ranges[path])
@@ -151,9 +152,8 @@ def load_quantized(transform: ResidualDCT, arrays: Arrays) -> None:
         network = transform.get_submodule(name.split(".")[0])
         for i in range(count):
             prefix = f"{name}.{i}."
-            _load_block(
-                network[first + i], {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)}
-            )
+            layer = {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)}
+            _load_block(network[first + i], layer, hidden_limit(name))
 
     # Patches of `space_to_depth` are rows, columns, channels; those of torch are channels, rows, columns.
     def from_patches(weight: Tensor, side: int) -> Tensor:
@@ -182,6 +182,11 @@ def load_quantized(transform: ResidualDCT, arrays: Arrays) -> None:
     transform.synthesis_dct.copy_(
         weight.reshape(transform.stride, transform.stride, 3, -1).permute(3, 2, 0, 1)
     )
+
+
+def hidden_limit(name: str) -> int:
+    """Largest hidden code of the blocks of that name."""
+    return ENCODER_HIDDEN_LIMIT if name.startswith("encoder.") else DECODER_HIDDEN_LIMIT
 
 
 def _conv(
@@ -223,8 +228,8 @@ def _block(block: PartialBlock, path: str, ranges: Arrays, hidden_limit: int) ->
     return integers | {name: array.astype(np.float32) for name, array in floats.items()}
 
 
-def _load_block(block: PartialBlock, arrays: Arrays) -> None:
-    unit = LARGEST_HIDDEN / NARROW_LIMIT  # of a hidden code
+def _load_block(block: PartialBlock, arrays: Arrays, hidden_limit: int) -> None:
+    unit = LARGEST_HIDDEN / hidden_limit  # of a hidden code
     part, scale = block.part, arrays["scale"].astype(np.float64)
 
     def weight(name: str, outputs: np.ndarray, inputs: np.ndarray | float) -> Tensor:
@@ -237,8 +242,10 @@ def _load_block(block: PartialBlock, arrays: Arrays) -> None:
     expand = weight("expand", arrays["expand_multiplier"] * unit, scale)
     # Units that calibration hardly saw active have codes for next to nothing, so weights of any size: what
     # they would add when they are active is not known, and is left at what the codes say.
-    size = expand.square().mean((1, 2)).sqrt()
-    excess = torch.where(size > LARGEST_ROW * size.median(), size / size.median(), 1.0)
+    largest_input = torch.from_numpy(CODE_LIMIT / MARGIN / scale)
+    reach = (expand.abs() * largest_input[:, None]).sum((1, 2))
+    usual = reach[reach < LARGEST_REACH].median() if (reach < LARGEST_REACH).any() else LARGEST_HIDDEN
+    excess = torch.where(reach < LARGEST_REACH, 1.0, reach / usual)
     block.expand.weight.copy_((expand / excess[:, None, None]).reshape(block.expand.weight.shape))
     project = weight("project", arrays["project_multiplier"], 1 / unit)
     block.project.weight.copy_(project.reshape(block.project.weight.shape))
