@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from pycodec.images import as_picture, padded
 
@@ -30,7 +31,7 @@ class Target:
 
     def mse(self, x_hat: Tensor) -> Tensor:  # -> [N]
         """Squared error of reproductions, mean over their components; differentiable."""
-        return (x_hat - self.x).square().flatten(1).mean(1)
+        return mse_loss(x_hat, self.x, reduction="none").flatten(1).mean(1)
 
     def measured_mse(self, x_hat: Tensor) -> Tensor:  # -> [N]
         """The same, of what a decoder puts out."""
@@ -54,7 +55,7 @@ class ImageTarget(Target):
         self.units = self.height * self.width
 
     def mse(self, x_hat: Tensor) -> Tensor:
-        return self._own(x_hat - self.x).square().flatten(1).mean(1)
+        return mse_loss(self._own(x_hat), self._own(self.x), reduction="none").flatten(1).mean(1)
 
     def measured_mse(self, x_hat: Tensor) -> Tensor:
         return self.mse(x_hat.clamp(-128, 127).round())

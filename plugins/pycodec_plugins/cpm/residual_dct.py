@@ -149,6 +149,9 @@ class ResidualDCT(nn.Module):
         with torch.autocast(y.device.type, enabled=False):
             coefficients = y.float() * self.log_step(quality).exp()[:, :, None, None]
             # A transposed convolution whose kernels do not overlap: one matrix product, several times faster.
-            kernels = self.synthesis_dct.permute(1, 2, 3, 0).reshape(-1, self.channels, 1, 1)
-            base = F.pixel_shuffle(F.conv2d(coefficients, kernels), self.stride)
-        return base + self.decoder(coefficients / COEFFICIENT_UNIT, quality).float() * RESIDUAL_UNIT
+            blocks = coefficients.flatten(2).mT @ self.synthesis_dct.flatten(1)  # [N, H W, 3 stride^2]
+            side = self.stride
+            blocks = blocks.view(len(y), *y.shape[2:], 3, side, side).permute(0, 3, 1, 4, 2, 5)
+            base = blocks.reshape(len(y), 3, side * y.shape[2], side * y.shape[3])
+        residual = self.decoder(coefficients / COEFFICIENT_UNIT, quality)
+        return torch.add(base, residual, alpha=RESIDUAL_UNIT)
