@@ -14,17 +14,16 @@ what the encoder wrote. docs/bitstream.md lists the bytes.
 from __future__ import annotations
 
 import binascii
-import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from pycodec import names
 from pycodec.errors import CorruptStream, InvalidInput, UnsupportedVersion
 
 MAGIC = b"\x8dPCI"  # the high bit of the first byte does not survive a transfer as 7-bit text
 VERSION = 1
 FINGERPRINT_BYTES = 4  # stored of the sha256; the CRC of the symbols stands behind it
-MAX_NAME_BYTES = 24
 NUMBERED_NAMES = (
     "ctx3d",
     "ctx3d-msssim",
@@ -42,7 +41,6 @@ MAX_HEADER_BYTES = 72  # the longest name and numbers, and all three sections
 
 # Above the five bits of the same byte that hold the length of the name - 1, or a number behind the longest.
 _GREY, _ALPHA, _ICC = 0x20, 0x40, 0x80
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,23}")
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class Container:
         sections = [self.payload, *(section for section in (self.alpha, self.icc) if section)]
         head = bytearray(MAGIC)
         if h.codec in NUMBERED_NAMES:
-            head += bytes([VERSION, flags | MAX_NAME_BYTES + NUMBERED_NAMES.index(h.codec)])
+            head += bytes([VERSION, flags | names.LONGEST + NUMBERED_NAMES.index(h.codec)])
         else:
             head += bytes([VERSION, flags | len(name) - 1]) + name
         head += h.fingerprint[:FINGERPRINT_BYTES]
@@ -154,8 +152,8 @@ def parse_header(data: bytes) -> tuple[Header, tuple[Section, ...]]:
     if version < VERSION:
         raise CorruptStream(f"damaged .pci header: format version {version} does not exist")
     flags = reader.integer(1)
-    number = (flags & 0x1F) - MAX_NAME_BYTES
-    name = reader.take(number + MAX_NAME_BYTES + 1) if number < 0 else b""
+    number = (flags & 0x1F) - names.LONGEST
+    name = reader.take(number + names.LONGEST + 1) if number < 0 else b""
     fingerprint = reader.take(FINGERPRINT_BYTES)
     width, height = reader.varint(), reader.varint()
     quality_step = reader.integer(1)
@@ -298,8 +296,6 @@ def _read_name(spelled: str, number: int) -> str:
 
 
 def _checked_name(name: str) -> bytes:
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(
-            f"codec name {name!r}, expected 1 to {MAX_NAME_BYTES} of a-z, 0-9, '_', '.' and '-'"
-        )
+    if not names.NAME.fullmatch(name):
+        raise InvalidInput(f"codec name {name!r}, expected {names.RULE}")
     return name.encode("ascii")

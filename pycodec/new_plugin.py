@@ -20,12 +20,12 @@ from pathlib import Path
 import jinja2
 
 from pycodec.errors import InvalidInput, near_names
+from pycodec.names import LONGEST
 from pycodec.runtime import components, plugins
 from pycodec.types import KINDS
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
-_LONGEST_NAME = 24  # as for every component
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,9 @@ def _files(kind: str, name: str, package: str) -> dict[str, str]:
 
 def _names(name: str) -> tuple[str, str]:
     """Distribution and package of a component."""
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+    if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise InvalidInput(
-            f"{name!r} is no name for a plugin, expected at most {_LONGEST_NAME} of a-z and 0-9, with single "
+            f"{name!r} is no name for a plugin, expected at most {LONGEST} of a-z and 0-9, with single "
             "'-' or '_' between them, such as 'my-codec'"
         )
     return f"pycodec-{name.replace('_', '-')}", f"pycodec_{name.replace('-', '_')}"

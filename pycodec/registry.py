@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pycodec.errors import DuplicateComponent, InvalidInput, PluginError, PycodecError, near_names
+from pycodec.names import NAME, RULE
 from pycodec.types import KINDS, Factory, missing_members
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,23}")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -54,10 +54,8 @@ class Component:
         if self.kind not in KINDS:
             raise InvalidInput(f"unknown kind {self.kind!r}, expected one of {', '.join(KINDS)}")
         for name in (self.name, *self.aliases):
-            if not isinstance(name, str) or not _NAME.fullmatch(name):
-                raise InvalidInput(
-                    f"{name!r} is no name for a {self.kind}, expected at most 24 of a-z, 0-9, '_', '.', '-'"
-                )
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise InvalidInput(f"{name!r} is no name for a {self.kind}, expected {RULE}")
         if not (_TARGET.fullmatch(self.factory) if isinstance(self.factory, str) else callable(self.factory)):
             raise InvalidInput(
                 f"the factory of {self.kind} {self.name!r} is {self.factory!r}, "

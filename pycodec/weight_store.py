@@ -8,7 +8,6 @@ damaged or of somebody else's is passed over, and listed with what is wrong with
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Any
 
 from pycodec import files, weights
 from pycodec.errors import InvalidInput, MissingWeights, UnknownComponent, WeightsMismatch, near_names
+from pycodec.names import NAME
 from pycodec.registry import Component
 from pycodec.runtime import components, get_runtime
 
 VARIABLE = "PYCODEC_WEIGHTS"
 SUFFIX = ".safetensors"
 _NAME_DIGITS = 16  # of the fingerprint, in the name of a file in the user's folder
-_CODEC = re.compile(r"[a-z0-9][a-z0-9_.-]{0,23}")  # what a codec may be called, and a file
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def _stored(path: Path, source: str, codec: str = "") -> Stored:
 
 def _codec_in(metadata: Mapping[str, Any], path: str | os.PathLike[str]) -> str:
     codec: str = metadata.get("codec", "")
-    if not _CODEC.fullmatch(codec):
+    if not NAME.fullmatch(codec):
         raise InvalidInput(
             f"{path} names no codec that reads it (found {codec!r}): name it yourself, or write the file "
             "anew with pycodec export"
