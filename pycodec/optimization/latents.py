@@ -11,6 +11,7 @@ from torch import Tensor
 from pycodec.types import LatentModel
 
 from .channels import Channel, GaussianNoise, Gumbel, Latent, transmit
+from .precision import optimizing
 from .target import Target
 
 STEPS = 5000
@@ -100,7 +101,8 @@ def minimise(variables: list[Tensor], loss: Callable[[float], Tensor], steps: in
         share = step / steps
         for group in optimizer.param_groups:
             group["lr"] = LAST_RATE + (FIRST_RATE - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2
-        value = loss(share).sum()
+        with optimizing():
+            value = loss(share).sum()
         for variable, gradient in zip(variables, torch.autograd.grad(value, variables), strict=True):
             variable.grad = gradient
         optimizer.step()

@@ -11,6 +11,7 @@ from PIL import Image
 
 import pycodec
 from pycodec.errors import InvalidInput
+from pycodec.optimization import precision
 from pycodec.optimization.channels import Gumbel, rounding, transmit
 from pycodec.optimization.latents import annealed, lagrangian, temperature
 from pycodec.optimization.target import ImageTarget
@@ -114,6 +115,43 @@ def test_without_steps_files_are_the_codecs_own(codec: pycodec.Codec) -> None:
     assert none["psnr_db"] == pytest.approx(plain["psnr_db"], abs=0.2)
     assert some["rate_bpp"] + 0.02 * some["distortion_mse"] < none["rate_bpp"] + 0.02 * none["distortion_mse"]
     assert some["rate_error_bpp"] == some["distortion_error_mse"] == 0
+
+
+def test_images_that_are_asked_one_by_one_do_not_share_their_noise(codec: pycodec.Codec) -> None:
+    """Their standard errors are added up as those of independent draws."""
+    images = [Image.fromarray(photo(64, 96, seed)) for seed in (1, 2)]
+    drawn = [
+        [
+            GaussianUpperBound(2, steps=0, samples=2, seed=seed).estimate(codec, [image])["distortion_mse"]
+            for image in images
+        ]
+        for seed in range(20)
+    ]
+    assert abs(np.corrcoef(np.transpose(drawn))[0, 1]) < 0.7
+
+
+def test_only_steps_of_an_optimiser_may_have_few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fast:
+        has_avx512_bf16 = staticmethod(lambda: True)
+
+    monkeypatch.setattr(precision, "native", lambda: Fast)
+
+    def digits(x: torch.Tensor) -> torch.dtype:
+        with precision.training_precision(x):
+            return (torch.ones(2, 2) @ x).dtype
+
+    x = torch.ones(2, 2, requires_grad=True)
+    assert digits(x) == torch.float32
+    with precision.optimizing():
+        assert digits(x) == torch.bfloat16
+        assert digits(x.detach()) == torch.float32
+    assert digits(x) == torch.float32
+
+
+@pytest.mark.parametrize("options", [{"steps": 1e3}, {"steps": -1}, {"seed": 1.5}, {"steps": True}])
+def test_options_are_whole_numbers(options: dict) -> None:
+    with pytest.raises(InvalidInput, match="expected a whole number, 0 or more"):
+        AnnealedRD(**options)
 
 
 def test_symbols_of_ones_own_become_a_file(codec: pycodec.Codec) -> None:

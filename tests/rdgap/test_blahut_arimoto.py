@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,6 +55,7 @@ def test_one_that_is_stopped_early_is_an_upper_bound() -> None:
         ([0.5, 0.5], np.eye(3), 1.0),
         ([0.5, 0.5], -np.eye(2), 1.0),
         ([1.0], [[1.0]], 0.0),
+        ([0.5, 0.5], [[0.0, np.inf], [1.0, 0.0]], 1.0),
     ],
 )
 def test_what_is_no_source_is_refused(source, distortion, slope) -> None:
@@ -64,14 +67,16 @@ def test_pixels_drawn_one_by_one_are_near_the_shannon_lower_bound() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     found = memoryless_bound(rgb, 20.0, 200)
     shannon = 3 * (8 - np.log2(2 * np.pi * np.e * 20) / 2)
-    assert shannon < found.rate < 1.02 * shannon
+    histograms = 3 * math.log2(math.comb(200 * 200 + 255, 255)) / 200**2
+    assert shannon < found.rate - histograms < 1.02 * shannon
     assert found.mse == pytest.approx(20, rel=0.01)
 
 
 def test_extremes_cost_nothing_or_the_entropy() -> None:
     rgb = np.random.default_rng(0).choice(np.array([10, 60], np.uint8), (64, 64, 3))
-    assert memoryless_bound(rgb, 1e4, 100).rate < 1e-3
-    assert memoryless_bound(rgb, 0.0, 100).rate == pytest.approx(3, abs=0.01)
+    histograms = 3 * math.log2(math.comb(64 * 64 + 255, 255)) / 64**2
+    assert memoryless_bound(rgb, 1e4, 100).rate == pytest.approx(histograms, abs=1e-3)
+    assert memoryless_bound(rgb, 0.0, 100).rate == pytest.approx(3 + histograms, abs=0.01)
 
 
 def test_the_estimator_takes_the_distortion_of_the_codecs_files() -> None:
@@ -79,4 +84,13 @@ def test_the_estimator_takes_the_distortion_of_the_codecs_files() -> None:
     codec = sample_codec()
     low, high = (MemorylessBound(quality, steps=30).estimate(codec, [image]) for quality in (2, 6))
     assert low["rate_bpp"] < high["rate_bpp"] and low["psnr_db"] < high["psnr_db"]
-    assert 0 < low["rate_error_bpp"] < 1
+    assert 0 < low["rate_excess_bpp"] < 1 and low["rate_error_bpp"] == 0
+    many = MemorylessBound(2, steps=30).estimate(codec, [image] * 4)
+    assert many["rate_excess_bpp"] == pytest.approx(low["rate_excess_bpp"])
+
+
+@pytest.mark.parametrize("side", [1, 4, 16])
+def test_a_small_image_does_not_come_for_free(side: int) -> None:
+    """Its histograms are most of it: pixels drawn at random take 24 bits, however few they are."""
+    rgb = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    assert memoryless_bound(rgb, 0.0, 100).rate >= 24 - 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_training_lowers_the_bound_and_every_part_learns(name: str) -> None:
     losses = train(task, 40)
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
     same = [key for key, value in task.state_dict().items() if torch.equal(value, before[key])]
-    assert not [key for key in same if "context" not in key], "parts that no loss reaches"
+    assert not same, "parts that no loss reaches"
 
 
 def test_the_loss_is_that_of_the_estimator() -> None:
@@ -95,7 +96,7 @@ def test_weights_keep_what_is_drawn_from(name: str, tmp_path: Path) -> None:
         assert not torch.allclose(scale, torch.full_like(scale, ROUNDING_SCALE), rtol=1e-3)
         assert scale.log().sub(trained.log()).abs().max() < 0.05  # half precision, integer transforms
     figures = GaussianUpperBound(steps=0, seed=3).estimate(codec, [Image.fromarray(image)])
-    generator = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(zlib.crc32(image.tobytes(), 3))
     rates = [transmit(model, found, GaussianNoise(generator))[1].item() / (64 * 128) for _ in range(8)]
     assert figures["rate_bpp"] == pytest.approx(np.mean(rates), rel=1e-3)
     assert np.array_equal(codec.decompress(codec.compress(image)), codec.reconstruct(image))

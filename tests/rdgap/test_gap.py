@@ -166,6 +166,18 @@ def test_missing_weights_are_named_and_the_rest_is_reported(gap, site: Path) -> 
     assert found["missing"][0] in (site / "partly" / "report" / "report.md").read_text()
 
 
+def test_the_page_says_nothing_of_what_was_not_asked(gap, site: Path) -> None:
+    (site / "files.toml").write_text(re.sub(r"(?m)^(optimized|bound|optimized_bound|bounds) = .*\n", "", GAP))
+    status = cli.main(
+        ["gap", "files.toml", "--images", "images", "--out", "files", "--file", "high=high.safetensors"]
+    )
+    assert status == 0
+    found = document(site, "files")["notes"]
+    assert found.keys() >= {"operational", "overhead", "training"}
+    assert found.keys().isdisjoint({"bound", "amortisation", "lagrangian", "digitisation", "sampling"})
+    assert "bound" not in found["training"]
+
+
 def test_only_some_codecs_and_a_published_anchor(gap, site: Path) -> None:
     lines = ["codec,bpp,psnr", "VTM,0.1,24", "VTM,1.0,33", "VTM,3.0,42"]
     (site / "vtm.csv").write_text("\n".join(lines))

@@ -117,7 +117,11 @@ def test_arrays_that_cannot_be_are_refused(integers: IntegerContext) -> None:
         with pytest.raises(InvalidInput, match=name.replace(".", r"\.")):
             IntegerContext({key: a for key, a in given.items() if key != name})
     for name, array, sentence in (
-        ("squash", given["squash"][1:], "squash has shape"),
+        ("squash", given["squash"][1:], r"squash is int8 \(\d+,\), expected int8"),
+        ("squash", given["squash"].astype(np.float32), "squash is float32"),
+        ("blocks.0.scale", given["blocks.0.scale"][:1], r"a scale is int64 \(1,\), expected int64 \(12,\)"),
+        ("blocks.1.scale", given["blocks.1.scale"].astype(np.float64), "a scale is float64"),
+        ("head.scale", -given["head.scale"], "none below 0"),
         ("blocks.0.spatial.bias", np.full(12, 2**24, np.int32), "do not fit their 24 bits"),
         ("blocks.0.spatial.weight", given["blocks.0.expand.weight"], "one bias and multiplier"),
         ("head.multiplier", np.full(CHANNELS, 1 << 38), "do not fit their 24 bits"),

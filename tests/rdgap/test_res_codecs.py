@@ -11,7 +11,7 @@ from PIL import Image
 
 import pycodec
 from pycodec import cli, weights
-from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
+from pycodec.errors import CorruptStream, InvalidInput, MissingWeights, WeightsMismatch
 from pycodec.optimization.channels import rounding, transmit
 from pycodec.optimization.target import ImageTarget
 from pycodec.testing import check_codec
@@ -250,6 +250,40 @@ def test_res_context_starts_as_a_res_hyper(files: dict[str, Path]) -> None:
     assert found == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (
+            {"depth": 2, "width": 16},
+            r"fine_depth = 1, encoder_depth = 1, decoder_depth = 1, this one has fine",
+        ),
+        (
+            {"depth": 1, "width": 24},
+            r"fine = 8, coarse = 16, this one has fine = 12, coarse = 24; take weights",
+        ),
+        ({**SMALL, "context": {"width": 8, "depth": 2}}, r"missing .*context\.blocks\.1"),
+    ],
+)
+def test_weights_of_another_size_are_refused(config: dict, sentence: str, files: dict[str, Path]) -> None:
+    with pytest.raises(WeightsMismatch, match=sentence):
+        ResTask(config, {}).initialize(files["res_context" if "context" in config else "res_hyper"])
+
+
+def test_deeper_weights_are_not_cut_short(tmp_path: Path) -> None:
+    deep = ResTask({"depth": 2, "width": 16}, {})
+    deep.export(tmp_path / "deep.safetensors", [photo(64, 64)], {"codec": "res_hyper"})
+    with pytest.raises(WeightsMismatch, match="encoder_depth = 2"):
+        ResTask(SMALL, {}).initialize(tmp_path / "deep.safetensors")
+
+
+def test_photographs_smaller_than_a_stride_are_no_obstacle(tmp_path: Path) -> None:
+    task = task_of("res_hyper").eval()
+    images = [photo(128, 128), photo(40, 200)]
+    assert all(np.isfinite(list(task.validation_step(image, "joint").values())).all() for image in images)
+    task.export(tmp_path / "w.safetensors", images, {"codec": "res_hyper"})
+    pycodec.load(weights_file=tmp_path / "w.safetensors").compress(images[1])
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_training_lowers_the_loss_and_goes_on_from_a_file(name: str, tmp_path: Path) -> None:
     task = task_of(name)
@@ -303,7 +337,11 @@ def test_the_lambda_weighs_the_distortion() -> None:
         ({"size": 1, "depth": 2}, {}, "depth = 2, size = 1"),
         ({"depth": 1, "width": 12}, {}, "width 12, expected at least 1, and a multiple of 8"),
         ({"size": 1, "sise": 1}, {}, "no option 'sise'"),
-        ({"size": 1}, {"lambda": -1}, "expected lambda alone, a positive number"),
+        ({"size": 1}, {"lambda": -1}, "expected lambda alone, above 0 and below 100"),
+        ({"size": 1}, {"lambda": 200}, "above 0 and below 100"),
+        ({"size": 1}, {"lambda": True}, "above 0 and below 100"),
+        ({**SMALL, "posterior": 0}, {}, r"config\.posterior is 0, expected a whole number"),
+        ({**SMALL, "context": {"width": 8, "depth": -1}}, {}, r"config\.context\.depth is -1"),
         ({"size": 1}, {"lambdas": [1, 2]}, "expected lambda alone"),
     ],
 )

@@ -96,6 +96,15 @@ def test_the_command_compares_on_sources_and_on_a_codec(tmp_path: Path, capfd: p
         (["mixed", "--codec", "hyperprior"], "go together"),
         (["mixed", "--scales", "a"], "expected numbers"),
         (["mixed", "--scale-min", "0"], "0.11 at least"),
+        (["mixed", "--scales", "1,nan"], "expected positive numbers"),
+        (["mixed", "--scale-min", "inf"], "0.11 at least"),
+        (["mixed", "--lam", "-1"], "expected a positive number"),
+        (["mixed", "--quality", "3"], "expected --codec"),
+        (
+            ["mixed", "--codec", "hyperprior", "--data", ".", "--scales", "1"],
+            "--scales is of Gaussian values",
+        ),
+        ([","], "no quantizer in ','"),
         (["mxed"], "mxed"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pycodec.errors import WeightsMismatch
 from pycodec.ops.quantized import CODE_LIMIT, NARROW_LIMIT, code_scale, integer_weight
 
 from .quantized_dct import (
@@ -131,7 +133,11 @@ def load_quantized(transform: ResidualDCT, arrays: Arrays) -> None:
     """The inverse of `quantize`: float weights of what the integers compute, to train on.
 
     Hidden layers come back with other, equivalent units: those of a code are not kept.
+
+    Raises:
+        WeightsMismatch: they are of a transform of another size.
     """
+    _check_size(transform, arrays)
     quality = range(transform.log_gain.table.shape[0])
     rows = [QUALITY_STEPS * q for q in quality]
     transform.log_gain.table.copy_(torch.from_numpy(arrays["gain"][rows]).log())
@@ -226,6 +232,33 @@ def _block(block: PartialBlock, path: str, ranges: Arrays, hidden_limit: int) ->
     }
     integers = {"spatial": spatial, "expand": expand, "project": project.astype(weights)}
     return integers | {name: array.astype(np.float32) for name, array in floats.items()}
+
+
+def _check_size(transform: ResidualDCT, arrays: Arrays) -> None:
+    def depth(name: str) -> int:
+        return len({key.split(".")[2] for key in arrays if key.startswith(f"{name}.")})
+
+    own = transform.config()
+    own["channels"] = transform.channels
+    found = {
+        "qualities": (len(arrays["gain"]) - 1) // QUALITY_STEPS + 1,
+        "channels": arrays["gain"].shape[1],
+        "block": math.isqrt(len(arrays["inverse_dct.weight"]) // 3),
+        "fine": len(arrays["encoder.first.weight"]),
+        "coarse": len(arrays["decoder.first.weight"]),
+        "fine_depth": depth("encoder.fine"),
+        "encoder_depth": depth("encoder.coarse"),
+        "decoder_depth": depth("decoder.coarse"),
+    }
+    if other := {name: size for name, size in found.items() if size != own[name]}:
+        raise WeightsMismatch(
+            f"the weights are of a transform with {_sizes(other)}, this one has "
+            f"{_sizes({name: own[name] for name in other})}; take weights of the same size"
+        )
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{name} = {size}" for name, size in sizes.items())
 
 
 def _load_block(block: PartialBlock, arrays: Arrays, hidden_limit: int) -> None:

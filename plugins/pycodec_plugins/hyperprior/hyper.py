@@ -126,7 +126,7 @@ class HyperTransform(nn.Module):
         self.transform = built or pycodec.create("transform", self._name, **transform.get("config", {}))
         self.hyper_channels, self.width = hyper_channels, width
         self.hyper_analysis = HyperAnalysis(self.transform.channels, hyper_channels, width)
-        self.posterior = None
+        self._posterior, self.posterior = posterior, None
         if posterior is not None:
             self.posterior = Posterior(self.transform.channels, hyper_channels, posterior)
         self.stride = RATIO * self.transform.stride
@@ -134,7 +134,8 @@ class HyperTransform(nn.Module):
 
     def config(self) -> dict:
         inner = {"name": self._name, "config": self.transform.config()}
-        return {"transform": inner, "hyper_channels": self.hyper_channels, "width": self.width}
+        config = {"transform": inner, "hyper_channels": self.hyper_channels, "width": self.width}
+        return config if self._posterior is None else {**config, "posterior": self._posterior}
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
         """Packed latent [N, channels, H / stride, W / stride] of images [N, 3, H, W]."""

@@ -15,7 +15,9 @@ PYCODEC_TEST_CONFIGS = {
             "transform": {"name": "hific_autoencoder", "config": _NARROW},
             "hyper_channels": 2,
             "width": 4,
+            **more,
         }
+        for more in ({}, {"posterior": 4})
     ],
     "quantizer:zero_centered": [{**_SHAPE, "width": 4}, {**_SHAPE, "width": 4, "deconvolution": True}],
     "entropy_model:factorized_prior": [{"channels": 4}],

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pycodec import weights
 from pycodec.errors import InvalidInput
+from pycodec.images import padded
 from pycodec.training.rate_target import RateTarget
 from pycodec.training.task import Losses, as_batch, quality_figures
 from pycodec_plugins.cpm import input_ranges, quantize
@@ -158,7 +159,8 @@ class HyperpriorTask(nn.Module):
         if is_quantized(self.config):
             arrays = quantized_arrays(self.config, hyper.transform, images)
             analysis = hyper.hyper_analysis
-            hyper = HyperTransform(**hyper.config(), built=quantized_transform(self.config, arrays))
+            built = quantized_transform(self.config, arrays)
+            hyper = HyperTransform(**{**hyper.config(), "posterior": None}, built=built)
             hyper.hyper_analysis = analysis
         latents = [(hyper.analysis(x, torch.tensor([q])), q) for x, q in images]
         means = parts.quantizer.freeze([y for y, _ in latents])
@@ -204,6 +206,10 @@ def quantized_arrays(
 
 
 def whole_strides(image: np.ndarray, stride: int, side: int) -> np.ndarray:
-    """The corner of an image with whole strides, at most ``side`` pixels either way."""
+    """The corner of an image with whole strides, at most ``side`` pixels either way; what is smaller than one
+    stride is continued.
+    """
+    if min(image.shape[:2]) < stride:
+        image = padded(image, stride)
     height, width = (stride * (min(length, side) // stride) for length in image.shape[:2])
     return image[:height, :width]

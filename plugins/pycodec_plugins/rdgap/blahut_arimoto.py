@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from pycodec.errors import InvalidInput
 from pycodec.images import as_picture
 from pycodec.optimization.files import cost
 
-from .estimators import Point, averages
+from .estimators import Point, averages, check_whole
 
 LEVELS = 256
 SLOPES = 1e-7, 50.0  # from a rate of nothing to the entropy, for levels a unit apart
@@ -54,9 +55,10 @@ def blahut_arimoto(
     source, distortion = np.asarray(source, np.float64), np.asarray(distortion, np.float64)
     if source.ndim != 1 or source.min(initial=0) < 0 or not np.isclose(source.sum(), 1):
         raise InvalidInput("the source is no distribution, expected probabilities [n] that sum to 1")
-    if distortion.ndim != 2 or len(distortion) != len(source) or not distortion.size or distortion.min() < 0:
+    fits = distortion.ndim == 2 and len(distortion) == len(source) and distortion.size
+    if not fits or not np.isfinite(distortion).all() or distortion.min() < 0:
         raise InvalidInput(
-            f"distortions of shape {distortion.shape}, expected ({len(source)}, m), none below 0"
+            f"distortions of shape {distortion.shape}, expected ({len(source)}, m), finite and none below 0"
         )
     if not (slope > 0 and np.isfinite(slope)):
         raise InvalidInput(f"slope is {slope}, expected a positive number")
@@ -80,13 +82,14 @@ def blahut_arimoto(
 
 
 class MemorylessBound:
-    """The rate of the best code that knows an image's histograms and takes its pixels one by one.
+    """The rate of the best code that is told an image's histograms and takes its pixels one by one.
 
     At the distortion of the codec's own files, the rate-distortion function of the levels of red, green and
-    blue, each as a memoryless source. Ignoring what pixels say of one another never lowers a rate: it is an
-    upper bound, the crudest of all, and what a codec saves against it is what it knows of images.
+    blue, each as a memoryless source, and the bits that tell one histogram of so many pixels among all.
+    Ignoring what pixels say of one another never lowers a rate: it is an upper bound, the crudest of all, and
+    what a codec saves against it is what it knows of images.
 
-    ``rate_error_bpp`` is by how much the iteration may be above the function.
+    ``rate_excess_bpp`` is by how much the iteration may be above the function.
 
     Args:
         quality: of the codec, whose distortion is taken; by default the codec's own.
@@ -94,8 +97,7 @@ class MemorylessBound:
     """
 
     def __init__(self, quality: float | None = None, steps: int = 1000):
-        if steps < 1:
-            raise InvalidInput(f"steps is {steps}, expected 1 or more")
+        check_whole("steps", steps, 1)
         self.quality, self.steps = quality, steps
 
     def config(self) -> dict[str, Any]:
@@ -113,7 +115,11 @@ class MemorylessBound:
 
 
 def memoryless_bound(rgb: np.ndarray, mse: float, steps: int) -> Point:  # [H, W, 3] uint8
-    """Rate per pixel, at a squared error, of the three channels as memoryless sources."""
+    """Rate per pixel, at a squared error, of the three channels as memoryless sources, with histograms."""
+    pixels = rgb[..., 0].size
+    # Bits of the number of histograms of so many pixels, by log2 of a binomial coefficient.
+    told = [math.lgamma(n + 1) for n in (pixels + LEVELS - 1, pixels, LEVELS - 1)]
+    histograms = 3 * (told[0] - told[1] - told[2]) / math.log(2) / pixels
     levels = np.arange(LEVELS, dtype=np.float64)
     distortion = np.square(levels[:, None] - levels)
     counts = [np.bincount(rgb[..., c].ravel(), minlength=LEVELS) for c in range(3)]
@@ -124,7 +130,7 @@ def memoryless_bound(rgb: np.ndarray, mse: float, steps: int) -> Point:  # [H, W
             for n in counts
         ]
         rates, distortions, excesses = np.array(found).T
-        return Point(rates.sum(), distortions.mean(), excesses.sum())
+        return Point(rates.sum() + histograms, distortions.mean(), excess=excesses.sum())
 
     first, last = np.log(SLOPES)
     if solve(first).mse <= mse:

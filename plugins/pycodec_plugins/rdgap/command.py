@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pycodec.errors import InvalidInput
 from pycodec.evaluation.printing import print_table
@@ -67,7 +69,17 @@ def command(
 
     if (codec is None) != (data is None):
         raise InvalidInput("--codec and --data go together, expected both or none")
+    if codec is None and quality is not None:
+        raise InvalidInput("--quality is that of a codec, expected --codec and --data with it")
+    given = click.get_current_context().get_parameter_source
+    for name in ("scales", "scale_min"):
+        if codec is not None and given(name) != ParameterSource.DEFAULT:
+            raise InvalidInput(f"--{name.replace('_', '-')} is of Gaussian values, --codec has its own")
+    if lam is not None and not (lam > 0 and math.isfinite(lam)):
+        raise InvalidInput(f"--lam is {lam:g}, expected a positive number")
     named = [part.strip() for part in quantizers.split(",") if part.strip()]
+    if not named:
+        raise InvalidInput(f"no quantizer in {quantizers!r}, expected names such as {QUANTIZERS}")
     made = {spec: pycodec.create("quantizer", parse(spec)[0], **parse(spec)[1]) for spec in named}
     rows: list[dict[str, Any]] = []
     sources = _codec(codec, quality, data) if codec and data else _gaussians(scales, scale_min, seed)
@@ -95,8 +107,10 @@ def _gaussians(scales: str, scale_min: float, seed: int) -> Iterator[tuple[str, 
         values = [float(text) for text in scales.split(",")]
     except ValueError as error:
         raise InvalidInput(f"--scales {scales!r}, expected numbers like 0.3,1,3") from error
-    if min(values) <= 0 or scale_min < 0.11:
-        raise InvalidInput("--scales have to be positive, and --scale-min 0.11 at least")
+    if not all(0 < value < math.inf for value in values) or not 0.11 <= scale_min < math.inf:
+        raise InvalidInput(
+            f"--scales {scales} and --scale-min {scale_min:g}, expected positive numbers, and 0.11 at least"
+        )
     generator = torch.Generator().manual_seed(seed)
     for scale in values:
         drawn = torch.randn(VALUES, 1, generator=generator) * scale

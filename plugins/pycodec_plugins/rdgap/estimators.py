@@ -8,6 +8,8 @@ All of them give the same figures, averages over images:
 * ``rate_error_bpp`` and ``distortion_error_mse``, the estimator's own standard error: how far averages over
   these images may be off because they were drawn at random, 0 where nothing was. How images differ from one
   another is not in it;
+* ``rate_excess_bpp``, of what is computed and not drawn: by how much the rate may be above the value that the
+  computation approaches;
 * ``seconds`` for each image;
 * of files whose codec can tell, ``ideal_bpp``: the code length of their symbols by its integer tables, which
   the coder approaches.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import math
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -37,8 +40,8 @@ from pycodec.types import LatentModel
 
 
 class Point(NamedTuple):
-    """Rate and squared error of one image, each with its standard error; and of a file, what an ideal coder
-    would take.
+    """Rate and squared error of one image, each with its standard error; of a file, what an ideal coder would
+    take; of a rate that was computed, by how much it may be too high.
     """
 
     rate: float
@@ -46,6 +49,7 @@ class Point(NamedTuple):
     rate_error: float = 0.0
     mse_error: float = 0.0
     ideal: float = math.nan
+    excess: float = math.nan
 
 
 def averages(measure: Callable[[Image.Image], Point], images: Sequence[Image.Image]) -> dict[str, float]:
@@ -59,7 +63,7 @@ def averages(measure: Callable[[Image.Image], Point], images: Sequence[Image.Ima
     start = time.perf_counter()
     points = [measure(image) for image in images]
     seconds = (time.perf_counter() - start) / len(points)
-    rates, errors, rate_errors, mse_errors, ideals = np.array(points, np.float64).T
+    rates, errors, rate_errors, mse_errors, ideals, excesses = np.array(points, np.float64).T
     figures = {
         "rate_bpp": rates.mean(),
         "rate_error_bpp": math.hypot(*rate_errors) / len(points),
@@ -69,8 +73,9 @@ def averages(measure: Callable[[Image.Image], Point], images: Sequence[Image.Ima
     }
     if errors.min() > 0:
         figures["psnr_db"] = (10 * np.log10(255**2 / errors)).mean()
-    if np.isfinite(ideals).all():
-        figures["ideal_bpp"] = ideals.mean()
+    for name, values in (("ideal_bpp", ideals), ("rate_excess_bpp", excesses)):
+        if np.isfinite(values).all():
+            figures[name] = values.mean()
     return {name: float(value) for name, value in figures.items()}
 
 
@@ -87,6 +92,16 @@ def ideal_bits(codec: Any, data: bytes) -> float:
         return math.nan
     header, _ = bitstream.parse_header(data)
     return codec.entropy_model.code_length_bits(codec.file_symbols(data), header.quality_step)
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Refuse an option that is no whole number of at least ``least``.
+
+    Raises:
+        InvalidInput: says so.
+    """
+    if type(value) is not int or value < least:
+        raise InvalidInput(f"{name} is {value}, expected a whole number, {least} or more")
 
 
 class OperationalRD:
@@ -126,8 +141,8 @@ class _PerSample:
         device: str = "cpu",
         seed: int = 0,
     ):
-        if steps < 0:
-            raise InvalidInput(f"steps is {steps}, expected 0 or more")
+        check_whole("steps", steps, 0)
+        check_whole("seed", seed, 0)
         if lam is not None and not (lam > 0 and math.isfinite(lam)):
             raise InvalidInput(f"lam is {lam}, expected a positive number")
         self.quality, self.lam, self.steps, self.device, self.seed = quality, lam, steps, device, seed
@@ -158,8 +173,12 @@ class _PerSample:
             raise InvalidInput("the codec does not say with which lambda it was trained; name one by lam")
         return model.lam if self.lam is None else self.lam  # type: ignore[return-value]  # not both are None
 
-    def _generator(self) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(self.seed)
+    def _generator(self, image: Image.Image) -> torch.Generator:
+        """Other noise for each image, whichever others there are: errors of images that share theirs do not
+        average out.
+        """
+        pixels = zlib.crc32(as_picture(image).rgb.tobytes(), self.seed & 0xFFFFFFFF)
+        return torch.Generator(self.device).manual_seed(pixels)
 
 
 class AnnealedRD(_PerSample):
@@ -169,12 +188,12 @@ class AnnealedRD(_PerSample):
     """
 
     def estimate(self, codec: Any, images: Sequence[Image.Image]) -> Mapping[str, float]:
-        model, generator = self._model(codec), self._generator()
+        model = self._model(codec)
         lam = self._lam(model)
 
         def measure(image: Image.Image) -> Point:
             target = ImageTarget(image, model.stride, self.device)
-            latents = annealed(model, target, lam, self.steps, generator)
+            latents = annealed(model, target, lam, self.steps, self._generator(image))
             symbols = codec.latent_symbols([latent.cpu() for latent in latents])
             return file_point(codec, image, codec.compress_symbols(symbols, image, self.quality))
 
@@ -205,20 +224,19 @@ class GaussianUpperBound(_PerSample):
         seed: int = 0,
     ):
         super().__init__(quality, lam, steps, device, seed)
-        if samples < 2:
-            raise InvalidInput(f"samples is {samples}, expected 2 or more")
+        check_whole("samples", samples, 2)
         self.samples = samples
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "samples": self.samples}
 
     def estimate(self, codec: Any, images: Sequence[Image.Image]) -> Mapping[str, float]:
-        model, generator = self._model(codec), self._generator()
+        model = self._model(codec)
         lam = self._lam(model)
 
         def measure(image: Image.Image) -> Point:
             target = ImageTarget(image, model.stride, self.device)
-            return upper_bound(model, target, lam, self.steps, self.samples, generator)
+            return upper_bound(model, target, lam, self.steps, self.samples, self._generator(image))
 
         return averages(measure, images)
 

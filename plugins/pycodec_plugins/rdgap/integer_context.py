@@ -100,10 +100,19 @@ class IntegerContext:
         except KeyError as error:
             raise InvalidInput(f"integer context: the array {error} is missing") from error
         self._head = IntegerLayer(arrays, "head", SIGNED_LIMIT)
+        entered = [*(block.expand for block in self._blocks), self._head]
+        for scale, layer in zip(self._scales, entered, strict=True):
+            inputs = layer.weight.shape[-1:]
+            if scale.dtype != np.int64 or scale.shape != inputs or scale.min() < 0:
+                raise InvalidInput(
+                    f"integer context: a scale is {scale.dtype} {scale.shape}, expected int64 "
+                    f"{inputs}, none below 0"
+                )
         self._squash = arrays.get("squash", np.zeros(0, np.int8))
-        if self._squash.shape != (2 * SQUASH_RADIUS + 1,):
+        if self._squash.dtype != np.int8 or self._squash.shape != (2 * SQUASH_RADIUS + 1,):
             raise InvalidInput(
-                f"integer context: squash has shape {self._squash.shape}, expected {2 * SQUASH_RADIUS + 1}"
+                f"integer context: squash is {self._squash.dtype} {self._squash.shape}, expected int8 "
+                f"{(2 * SQUASH_RADIUS + 1,)}"
             )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -52,9 +52,11 @@ def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
     }
     config = {"qualities": 1, "transform": {"name": "residual_dct", "config": transform}, "hyper": HYPER}
     if "posterior" in options:
+        _check_counts(posterior=options["posterior"])
         config["hyper"] = {**HYPER, "posterior": options["posterior"]}
         config["entropy_model"] = {"scale_min": BOUND_SCALE_MIN}
     if "context" in options:
+        _check_counts(**{f"context.{name}": value for name, value in options["context"].items()})
         context = {"context": dict(options["context"])}
         config["quantizer"] = {"name": "quadtree_centered", **context}
         config["entropy_model"] = {
@@ -63,6 +65,12 @@ def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
             **config.get("entropy_model", {}),
         }
     return config
+
+
+def _check_counts(**options: Any) -> None:
+    for name, value in options.items():
+        if type(value) is not int or value < 1:
+            raise InvalidInput(f"config.{name} is {value}, expected a whole number, 1 or more")
 
 
 def shape_of(options: Mapping[str, Any]) -> tuple[int, int]:

@@ -34,9 +34,9 @@ class ResTask(HyperpriorTask):
 
     def __init__(self, config: Mapping[str, Any], options: Mapping[str, Any]):
         lam = options.get("lambda", LAMBDAS[2])
-        if options.keys() - {"lambda"} or not isinstance(lam, (int, float)) or not 0 < lam < 100:
+        if options.keys() - {"lambda"} or type(lam) not in (int, float) or not 0 < lam < 100:
             raise InvalidInput(
-                f"[task] is {dict(options)}, expected lambda alone, a positive number; the paper's are "
+                f"[task] is {dict(options)}, expected lambda alone, above 0 and below 100; the paper's are "
                 + ", ".join(f"{value:g}" for value in LAMBDAS)
             )
         super().__init__(config_of(config, lam), lambdas=(lam, lam))
@@ -48,9 +48,10 @@ class ResTask(HyperpriorTask):
         coarser as they would be at the start of a training.
         """
         tensors, metadata = weights.load(path)
-        for name, tensor in self.state_dict().items():
-            if name.startswith(MAY_BE_NEW):
-                tensors.setdefault(name, tensor.cpu().numpy())
+        for part in MAY_BE_NEW:
+            if not any(name.startswith(part) for name in tensors):
+                own = {name: tensor for name, tensor in self.state_dict().items() if name.startswith(part)}
+                tensors |= {name: tensor.cpu().numpy() for name, tensor in own.items()}
         self.load(tensors)
         if lambdas := metadata.get("lambdas"):
             ratio = start_step(self.lambdas[0]) / start_step(lambdas[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pycodec.evaluation.estimates import means
@@ -63,12 +63,27 @@ def notes(document: Mapping[str, Any]) -> dict[str, str]:
     anchor = document["anchor"]
     found = {"anchor": f"Anchor: real files of {anchor['label']}, {anchor['description']}.", "bd_rate": _BD}
     found |= {curve: f"{_CURVES[curve]} Estimator: {spec}." for curve, spec in estimators.items()}
-    found |= _PARTS
+    found |= {part: text for part, text in _PARTS.items() if part in _reported(document["codecs"])}
     if any(curve in estimators for curve in BOUNDS):
         found["sampling"] = _sampling(document)
         found["networks"] = " ".join(_networks(document))
     found["training"] = " ".join(_training(document))
     return {name: text for name, text in found.items() if text}
+
+
+def _reported(codecs: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Those of _PARTS that some codec has a figure of."""
+    found = {"parameters"}
+    for one in codecs:
+        gains = [gain for gain in one["amortisation"].values() if gain]
+        has = {
+            "overhead": one["overhead"],
+            "amortisation": gains,
+            "lagrangian": [gain for gain in gains if gain["lagrangian"]],
+            "digitisation": [gap for gap in one["digitisation"].values() if gap],
+        }
+        found |= {part for part, figures in has.items() if figures}
+    return found
 
 
 def _sampling(document: Mapping[str, Any]) -> str:
@@ -106,10 +121,10 @@ def _networks(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _training(document: Mapping[str, Any]) -> Iterator[str]:
     """How long the networks were trained; those of one training in one sentence."""
-    yield (
-        "What was trained little needs more bits than its size could do with: of such networks the bound is "
-        "an upper bound of the upper bound."
-    )
+    little = "What was trained little needs more bits than its size could do with"
+    if any(curve in document["estimators"] for curve in BOUNDS):
+        little += ": of such networks the bound is an upper bound of the upper bound"
+    yield f"{little}."
     said: dict[str, list[str]] = {}
     for point in document["points"]:
         kind = "bound" if point["curve"] in BOUNDS else "files"
