@@ -5,7 +5,8 @@ incremental builds.
 
 Environment:
     PYCODEC_CUDA         auto (default: CUDA when nvcc is found), 0 (never) or 1 (fail when nvcc is missing).
-    PYCODEC_CUDA_ARCHS   compute capabilities, default "80;90"; PTX of the last is added for newer GPUs.
+    PYCODEC_CUDA_ARCHS   compute capabilities from 80 on, default "80;90"; PTX of the last is added for newer
+                         GPUs.
     PYCODEC_BUILD_JOBS   how many compilers run at once, default: as ninja chooses.
     CXX, CXXFLAGS, LDFLAGS   the host compiler and extra flags, as everywhere.
     LIB_FUZZING_ENGINE   what the programs of csrc/fuzz are linked with that has their main(), such as
@@ -36,6 +37,7 @@ FUZZED = ("base", "context", "quantized", "rans")  # what its programs are linke
 AVX2 = "-mavx2 -mfma -mpclmul -mbmi -mbmi2 -mpopcnt -mlzcnt"
 AVX512 = f"{AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512vnni"
 SIMD_FLAGS = {"avx2": AVX2, "avx512": AVX512, "avx512bf16": f"{AVX512} -mavx512bf16"}
+LAUNCHERS = ("ccache", "sccache", "distcc")
 # No fast-math and no contraction to FMA anywhere: probabilities must be the same bits on every machine.
 CXX_FLAGS = "-std=c++17 -O3 -fPIC -pthread -fvisibility=hidden -ffp-contract=off -Wall -Wextra"
 
@@ -79,6 +81,10 @@ class Cuda:
             raise SystemExit(
                 f"PYCODEC_CUDA_ARCHS is {';'.join(archs)!r}; "
                 "expected compute capabilities without the point, such as '80;90'"
+            )
+        if old := [a for a in archs if int(a.rstrip("af")) < 80]:
+            raise SystemExit(
+                f"PYCODEC_CUDA_ARCHS has {';'.join(old)}; the kernels need at least 80, so leave it out"
             )
         self.archs = archs
         self.library_dir = self._find_static_cudart()
@@ -185,6 +191,12 @@ def host_compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX", "")) or [shutil.which("g++") or shutil.which("clang++") or "g++"]
 
 
+def host_program() -> str:
+    """The host compiler as nvcc takes it: the program alone, without one that launches it."""
+    words = host_compiler()
+    return next((word for word in words if Path(word).name not in LAUNCHERS), words[0])
+
+
 def write_build_info(path: Path, cuda: "Cuda | None") -> None:
     """What `_C.build_info()` will answer, as macros for csrc/bindings/module.cpp."""
     info = {
@@ -213,7 +225,7 @@ def write_ninja(path: Path, cuda: "Cuda | None") -> None:
         [f"-I{quote(str(CSRC))}", f"-I{quote(str(path.parent))}"]
         # System headers: their warnings are not ours.
         + [f"-isystem {quote(p)}" for p in (pybind11.get_include(), sysconfig.get_paths()["include"])]
-    )
+    ).replace("$", "$$")
     shared = "-shared" + (" -undefined dynamic_lookup" if sys.platform == "darwin" else "")
     with path.open("w") as file:
         n = Writer(file, width=200)
@@ -223,13 +235,13 @@ def write_ninja(path: Path, cuda: "Cuda | None") -> None:
         n.rule("link", f"$cxx $kind -pthread $in -o $out $libs {os.environ.get('LDFLAGS', '')}", "LINK $out")
         if cuda:
             n.variable("nvcc", quote(cuda.nvcc))
-            n.variable("nvccflags", f"{cuda.flags()} {includes} -ccbin {quote(host_compiler()[0])}")
+            n.variable("nvccflags", f"{cuda.flags()} {includes} -ccbin {quote(host_program())}")
             n.rule("nvcc", "$nvcc -MD -MF $out.d $nvccflags -c $in -o $out", "NVCC $in", "$out.d", deps="gcc")
 
         def compiled(source: Path, extra: str = "") -> list[str]:
             name = source.relative_to(CSRC).as_posix()
             rule = "nvcc" if source.suffix == ".cu" else "cxx"
-            escaped = str(source).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
+            escaped = str(source).replace("$", "$$")  # the writer escapes the rest
             variables = {"extra": extra} if extra else None
             objects: list[str] = n.build(f"obj/{name}.o", rule, escaped, variables=variables)
             return objects

@@ -74,7 +74,7 @@ def compile_file(setup: ModuleType, cuda: Any, source: Path) -> str:
         setup.write_build_info(Path(folder) / "build_info.h", cuda)
         command = [
             *[cuda.nvcc, *shlex.split(cuda.flags()), "-Werror=all-warnings", "-Xptxas=-v"],
-            *[f"-I{setup.CSRC}", f"-I{folder}", "-ccbin", setup.host_compiler()[0]],
+            *[f"-I{setup.CSRC}", f"-I{folder}", "-ccbin", setup.host_program()],
             *["-c", str(source), "-o", f"{folder}/out.o"],
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -15,6 +15,7 @@ from pycodec import bitstream, images, limits, loading, tiled
 from pycodec.bitstream import Container, Header
 from pycodec.errors import (
     CorruptStream,
+    DeviceError,
     InvalidInput,
     MissingWeights,
     NativeUnavailable,
@@ -306,7 +307,7 @@ class Codec:
                 symbols = code.decode_tensor(container.payload, shape, step, device)
             else:
                 symbols = code.decode(container.payload, shape, step)
-        except (CorruptStream, MissingWeights, NativeUnavailable):
+        except (CorruptStream, DeviceError, MissingWeights, NativeUnavailable):
             raise
         except Exception as error:  # a CRC proves nothing about who wrote the file: anything may be in it
             if out_of_memory(error):

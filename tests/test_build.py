@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import ninja
 import pytest
 
 from pycodec import doctor
@@ -30,11 +33,11 @@ def python(code: str, *options: str, **environment: str) -> subprocess.Completed
     )
 
 
-def setup_function_of(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def setup_function_of(name: str, root: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs an expression on setup.py as a module, without building."""
     code = f"""
 import importlib.util, sys
-spec = importlib.util.spec_from_file_location("pycodec_setup", {str(ROOT / "setup.py")!r})
+spec = importlib.util.spec_from_file_location("pycodec_setup", {str(root / "setup.py")!r})
 setup = importlib.util.module_from_spec(spec); spec.loader.exec_module(setup)
 print({name})
 """
@@ -58,6 +61,19 @@ def test_simd_levels() -> None:
         assert run.stdout.strip() == level
     run = python("from pycodec.native import native; native().simd_in_use()", PYCODEC_SIMD="sse9")
     assert "InvalidInput: PYCODEC_SIMD: SIMD level 'sse9', but this machine runs scalar" in run.stderr
+
+
+@pytest.mark.skipif(native().simd_available() == ["scalar"], reason="there is no other level here")
+def test_checksums_heed_the_level() -> None:
+    run = python("from pycodec.native import native; native().crc32(bytes(64))", PYCODEC_SIMD="sse9")
+    assert "InvalidInput: PYCODEC_SIMD: SIMD level 'sse9'" in run.stderr
+
+
+def test_a_level_is_offered_where_all_that_it_is_compiled_for_is_there() -> None:
+    flags = setup_function_of("setup.SIMD_FLAGS['avx512bf16']").stdout.replace("-m", "").split()
+    text = (ROOT / "csrc" / "base" / "cpu_features.cpp").read_text()
+    asked = {*re.findall(r'__builtin_cpu_supports\("(\w+)"\)', text), *re.findall(r"\bhas_(\w+)\(\)", text)}
+    assert set(flags) <= asked
 
 
 @pytest.mark.parametrize(
@@ -95,11 +111,11 @@ def fake_toolkit(folder: Path, library_folder: str) -> None:
 def test_static_cudart_is_looked_for(tmp_path: Path, library_folder: str) -> None:
     fake_toolkit(tmp_path, library_folder)
     expression = "(c := setup.Cuda.find()).library_dir, c.version, c.flags()"
-    run = setup_function_of(expression, CUDA_HOME=str(tmp_path), PYCODEC_CUDA="1", PYCODEC_CUDA_ARCHS="75;86")
+    run = setup_function_of(expression, CUDA_HOME=str(tmp_path), PYCODEC_CUDA="1", PYCODEC_CUDA_ARCHS="80;86")
     assert str(tmp_path / library_folder) in run.stdout, run.stderr
     assert "13.0, V13.0.1" in run.stdout
     for code in (
-        "arch=compute_75,code=sm_75",
+        "arch=compute_80,code=sm_80",
         "arch=compute_86,code=sm_86",
         "arch=compute_86,code=compute_86",
     ):
@@ -110,10 +126,41 @@ def test_toolkit_without_cudart_or_with_bad_archs(tmp_path: Path) -> None:
     fake_toolkit(tmp_path, "elsewhere")
     run = setup_function_of("setup.Cuda.find()", CUDA_HOME=str(tmp_path), PYCODEC_CUDA="1")
     assert "libcudart_static.a is in none of lib64, lib" in run.stderr
-    run = setup_function_of(
-        "setup.Cuda.find()", CUDA_HOME=str(tmp_path), PYCODEC_CUDA="1", PYCODEC_CUDA_ARCHS="8.0"
-    )
-    assert "PYCODEC_CUDA_ARCHS is '8.0'" in run.stderr
+    for archs, sentence in (
+        ("8.0", "PYCODEC_CUDA_ARCHS is '8.0'"),
+        ("75;86;90a", "PYCODEC_CUDA_ARCHS has 75; the kernels need at least 80"),
+    ):
+        run = setup_function_of(
+            "setup.Cuda.find()", CUDA_HOME=str(tmp_path), PYCODEC_CUDA="1", PYCODEC_CUDA_ARCHS=archs
+        )
+        assert sentence in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("cxx", "program"),
+    [
+        ("/usr/bin/g++ -m64", "/usr/bin/g++"),
+        ("ccache g++", "g++"),
+        ("/opt/sccache distcc clang++", "clang++"),
+    ],
+)
+def test_nvcc_gets_the_compiler_and_not_its_launcher(cxx: str, program: str) -> None:
+    assert setup_function_of("setup.host_program()", CXX=cxx).stdout.strip() == program
+
+
+@pytest.mark.parametrize("name", ["a b", "a:b", "a$b"])
+def test_builds_in_folders_of_any_name(name: str, tmp_path: Path) -> None:
+    root, folder = tmp_path / name, tmp_path / name / "build"
+    shutil.copytree(ROOT / "csrc", root / "csrc")
+    shutil.copy(ROOT / "setup.py", root)
+    folder.mkdir()
+    write = f"setup.write_ninja(setup.Path({str(folder / 'build.ninja')!r}), None)"
+    run = setup_function_of(write, root)
+    assert run.returncode == 0, run.stderr
+    command = [str(Path(ninja.BIN_DIR) / "ninja"), "-nv", "-C", str(folder)]  # finds files, runs nothing
+    dry = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    assert f"-I{shlex.quote(str(root / 'csrc'))} " in dry.stdout
 
 
 def test_no_simd_files_elsewhere_than_x86() -> None:

@@ -1,5 +1,5 @@
 // A block of warps that share memory, as base/warp.h has one warp: the GPU's own in a .cu file, elsewhere
-// loops; csrc/fuzz/device_replay.cpp has a third kind, whose warps are threads. Bodies are templates of it.
+// loops; csrc/fuzz/context_threads.cpp has a third kind, whose warps are threads. Bodies are templates of it.
 // Plain variables are the same in all threads.
 #pragma once
 

@@ -14,6 +14,19 @@
 
 namespace pycodec {
 
+// A number among elements of another type, aligned for its own; through a plain pointer the compiler may
+// assume that they never overlap.
+template <class T>
+PYCODEC_HD T load_as(const void* p) {
+  T value;
+  memcpy(&value, __builtin_assume_aligned(p, alignof(T)), sizeof value);
+  return value;
+}
+template <class T>
+PYCODEC_HD void store_as(void* p, T value) {
+  memcpy(__builtin_assume_aligned(p, alignof(T)), &value, sizeof value);
+}
+
 PYCODEC_HD inline uint16_t load_u16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 PYCODEC_HD inline uint32_t load_u32(const uint8_t* p) {
   return load_u16(p) | static_cast<uint32_t>(load_u16(p + 2)) << 16;

@@ -13,7 +13,8 @@ enum class Simd { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
 const char* simd_name(Simd level);
 
 // Levels that this CPU and this build can run, in rising order; the first is always kScalar.
-// kAvx2 means AVX2, BMI2, FMA and PCLMULQDQ together, kAvx512 also F, BW, DQ, VL, VBMI, VBMI2 and VNNI.
+// kAvx2 means AVX2, FMA, PCLMULQDQ, BMI1, BMI2, POPCNT and LZCNT together, kAvx512 also F, BW, DQ, VL, VBMI,
+// VBMI2 and VNNI: all that setup.py lets the compiler use.
 const std::vector<Simd>& simd_available();
 
 // Whether this CPU also has AVX512_BF16, which is no level of its own.

@@ -33,8 +33,7 @@ uint32_t crc32(Bytes data, uint32_t crc) {
   const uint8_t* p = data.data();
   size_t n = data.size();
 #if defined(__x86_64__)
-  static const bool has_blocks = simd_available().back() >= Simd::kAvx2;
-  if (has_blocks && n >= 64) {
+  if (n >= 64 && simd_in_use() >= Simd::kAvx2) {
     const size_t blocks = n / 16 * 16;
     c = crc32_of_blocks({p, blocks}, c);
     p += blocks;

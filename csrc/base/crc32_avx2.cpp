@@ -1,5 +1,5 @@
 // CRC-32 by carry-less multiplication (Gopal et al. 2009, "Fast CRC Computation for Generic Polynomials Using
-// PCLMULQDQ Instruction"), in the bit-reflected form: 64 bytes a step. Of AVX2 machines, which all have it.
+// PCLMULQDQ Instruction"), in the bit-reflected form: 64 bytes a step.
 #include <immintrin.h>
 
 #include "base/crc32.h"

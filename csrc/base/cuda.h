@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -24,6 +25,15 @@ inline void check_cuda(cudaError_t status, const char* what) {
 inline cudaStream_t stream_of(const Queue& queue) {
   check_cuda(cudaSetDevice(queue.device), "choosing the device");
   return static_cast<cudaStream_t>(queue.stream);
+}
+
+// Lets a kernel be launched with so much shared memory; above 48 KiB it has to be asked for. The limit is the
+// kernel's for all threads of the process: always ask for the most that any launch of it may have.
+template <class Kernel>
+void allow_shared_memory(Kernel kernel, size_t bytes) {
+  check_cuda(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+      "reserving shared memory");
 }
 
 constexpr int kWarpsPerBlock = 4;  // one for each scheduler of a multiprocessor

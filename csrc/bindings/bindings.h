@@ -1,10 +1,19 @@
 // One function per file of csrc/bindings/, called once from module.cpp; and what several of them need.
 #pragma once
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include "base/error.h"
 #include "base/span.h"
+
+// What native code needs of an array's memory: C order, and elements aligned for their type. numpy has
+// others, as frombuffer() makes them from any offset.
+constexpr int kPlain = pybind11::array::c_style | pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_;
+// Takes others as a copy, so it is for what is read.
+template <class T>
+using Array = pybind11::array_t<T, kPlain>;
+inline bool is_plain(const pybind11::array& a) { return (a.flags() & kPlain) == kPlain; }
 
 // A plain sequence of bytes.
 inline pycodec::Bytes byte_view(const pybind11::buffer_info& info) {

@@ -15,9 +15,6 @@ namespace ctx = pycodec::context;
 namespace {
 
 template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-template <class T>
 std::vector<T> vector_of(const py::dict& arrays, const std::string& name) {
   if (!arrays.contains(name)) throw pycodec::InvalidArgument("context model: no array " + name);
   const auto a = Array<T>::ensure(arrays[name.c_str()]);
@@ -64,7 +61,7 @@ ctx::Options options(int threads, const std::string& simd, const py::object& wat
   return made;
 }
 
-ctx::Shape shape_of(const Array<int32_t>& symbols) {
+ctx::Shape shape_of(const py::array& symbols) {
   if (symbols.ndim() != 3)
     throw pycodec::InvalidArgument("symbols must have three dimensions: planes, height, width");
   // Volumes that do not fit an int are refused with the others that are too large.
@@ -94,26 +91,32 @@ py::tuple encode(const ctx::Model& model, const Array<int32_t>& symbols, const A
   return py::make_tuple(py::bytes(reinterpret_cast<const char*>(out.data()), out.size()), table_seconds);
 }
 
-void decode(const ctx::Model& model, const py::bytes& data, Array<int32_t> symbols,
-            const Array<int32_t>& bias0, const Array<int32_t>& bias3, int threads, const std::string& simd,
-            const py::object& watch) {
+// An array to be filled, and its elements.
+using Output = py::array_t<int32_t, py::array::c_style>;
+pycodec::Span<int32_t> elements(Output& a) {
+  if (!is_plain(a)) throw pycodec::InvalidArgument("an array to be filled is not aligned for its dtype");
+  return {a.mutable_data(), static_cast<size_t>(a.size())};
+}
+
+void decode(const ctx::Model& model, const py::bytes& data, Output symbols, const Array<int32_t>& bias0,
+            const Array<int32_t>& bias3, int threads, const std::string& simd, const py::object& watch) {
   const ctx::Shape shape = shape_of(symbols);
   const ctx::Biases biases = biases_of(bias0, bias3);
   const ctx::Options how = options(threads, simd, watch);
   const std::string_view view = data;
   const pycodec::Bytes in(reinterpret_cast<const unsigned char*>(view.data()), view.size());
-  const pycodec::Span<int32_t> out(symbols.mutable_data(), static_cast<size_t>(symbols.size()));
+  const pycodec::Span<int32_t> out = elements(symbols);
   const py::gil_scoped_release release;
   ctx::decode(model, biases, shape, in, out, how);
 }
 
-void tables(const ctx::Model& model, const Array<int32_t>& symbols, Array<int32_t> values,
+void tables(const ctx::Model& model, const Array<int32_t>& symbols, Output values,
             const Array<int32_t>& bias0, const Array<int32_t>& bias3, int threads, const std::string& simd) {
   const ctx::Shape shape = shape_of(symbols);
   const ctx::Biases biases = biases_of(bias0, bias3);
   const ctx::Options how = options(threads, simd);
   const pycodec::Span<const int32_t> in(symbols.data(), static_cast<size_t>(symbols.size()));
-  const pycodec::Span<int32_t> out(values.mutable_data(), static_cast<size_t>(values.size()));
+  const pycodec::Span<int32_t> out = elements(values);
   const py::gil_scoped_release release;
   ctx::tables(model, biases, shape, in, out, how);
 }

@@ -22,15 +22,13 @@ using pycodec::queue_of;
 
 namespace {
 
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-using Volume = std::array<int, 3>;
+using Volume = std::array<int64_t, 3>;
 
 ctx::Shape shape_of(const Volume& v) {
   const bool good = v[0] > 0 && v[0] <= ctx::kMaxPlanes && v[1] > 0 && v[1] <= ctx::kMaxSide && v[2] > 0 &&
                     v[2] <= ctx::kMaxSide;
   if (!good) throw pycodec::InvalidArgument("a volume beyond 256 x 32768 x 32768 symbols, or an empty one");
-  return {v[0], v[1], v[2]};
+  return {static_cast<int>(v[0]), static_cast<int>(v[1]), static_cast<int>(v[2])};
 }
 
 ctx::StreamLayout layout_of(const std::pair<int, int>& logs) { return {logs.first, logs.second}; }

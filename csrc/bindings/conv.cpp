@@ -28,7 +28,7 @@ conv::Element element_of(const py::array& a) {
 void check_array(const py::array& a, const py::array& like, py::ssize_t dimensions) {
   require(a.ndim() == dimensions, "an array has the wrong number of dimensions");
   require(element_of(a) == element_of(like), "arrays must be of one type");
-  require((a.flags() & py::array::c_style) != 0, "arrays must be C-contiguous");
+  require(is_plain(a), "arrays must be C-contiguous and aligned");
 }
 
 conv::Shape shape_of(const py::array& x, const py::array& weight, const py::array& y) {

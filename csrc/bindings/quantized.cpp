@@ -13,15 +13,15 @@ namespace quantized = pycodec::quantized;
 
 namespace {
 
-using Floats = py::array_t<float, py::array::c_style>;
-using Weights = py::array_t<int16_t, py::array::c_style>;
+using Floats = Array<float>;
+using Weights = Array<int16_t>;
 
 void require(bool condition, const char* what) {
   if (!condition) throw pycodec::InvalidArgument(std::string("quantized layer: ") + what);
 }
 
 template <class T>
-pycodec::Span<const T> span(const py::array_t<T, py::array::c_style>& a) {
+pycodec::Span<const T> span(const Array<T>& a) {
   return {a.data(), static_cast<size_t>(a.size())};
 }
 
@@ -36,8 +36,8 @@ int dimension(const py::array& a, int axis) {
 
 quantized::Size size_of(const py::array& map, int channels) {
   require(map.ndim() == 3 && map.shape(2) == channels, "a map does not have the layer's channels");
-  require(map.dtype().is(py::dtype::of<float>()) && (map.flags() & py::array::c_style) != 0,
-          "a map is not C-contiguous float32");
+  require(map.dtype().is(py::dtype::of<float>()) && is_plain(map),
+          "a map is not C-contiguous, aligned float32");
   for (int axis : {0, 1}) require(map.shape(axis) <= 1 << 24, "a map is too large");
   return {static_cast<int>(map.shape(0)), static_cast<int>(map.shape(1))};
 }

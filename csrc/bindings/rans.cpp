@@ -39,15 +39,16 @@ rans::IntType int_type(const py::array& a, const char* name) {
                         "; expected int8 to int64 or uint8 to uint32");
 }
 
-void require_contiguous(const py::array& a, const char* name) {
+void require_plain(const py::array& a, const char* name) {
+  const std::string array = name;
   if ((a.flags() & py::array::c_style) == 0) {
-    throw InvalidArgument(std::string(name) + " is not C-contiguous; pass numpy.ascontiguousarray(" + name +
-                          ")");
+    throw InvalidArgument(array + " is not C-contiguous; pass numpy.ascontiguousarray(" + array + ")");
   }
+  if (!is_plain(a)) throw InvalidArgument(array + " is not aligned for its dtype; pass " + array + ".copy()");
 }
 
 rans::IntArray in_array(const py::array& a, const char* name) {
-  require_contiguous(a, name);
+  require_plain(a, name);
   return {a.data(), int_type(a, name), static_cast<size_t>(a.size())};
 }
 
@@ -63,7 +64,7 @@ rans::IntArray index_array(const py::object& o, size_t count) {
 }
 
 rans::MutableIntArray out_array(py::array& a) {
-  require_contiguous(a, "out");
+  require_plain(a, "out");
   if (!a.writeable()) throw InvalidArgument("out is read-only; pass an array that can be written");
   return {a.mutable_data(), int_type(a, "out"), static_cast<size_t>(a.size())};
 }
@@ -87,7 +88,7 @@ py::bytes encoded(Encode&& encode) {
 
 // Float32 or uint16, [rows][classes].
 rans::Pmfs pmf_rows(const py::array& a) {
-  require_contiguous(a, "pmfs");
+  require_plain(a, "pmfs");
   rans::Pmfs p;
   if (a.ndim() != 2)
     throw InvalidArgument("pmfs has " + std::to_string(a.ndim()) + " dimensions; expected (N, classes)");
@@ -124,16 +125,13 @@ void require_one_table(const rans::Tables& tables, const py::object& indexes) {
 }
 
 template <class T>
-using Vec = py::array_t<T, py::array::c_style>;
-
-template <class T>
-pycodec::Span<const T> span(const Vec<T>& a) {
+pycodec::Span<const T> span(const Array<T>& a) {
   return {a.data(), static_cast<size_t>(a.size())};
 }
 
-std::shared_ptr<rans::Tables> make_tables(int precision, bool zigzag, const Vec<uint16_t>& freqs,
-                                          const Vec<int32_t>& sizes, const Vec<int32_t>& offsets,
-                                          const Vec<uint8_t>& shifts, const Vec<uint8_t>& escapes) {
+std::shared_ptr<rans::Tables> make_tables(int precision, bool zigzag, const Array<uint16_t>& freqs,
+                                          const Array<int32_t>& sizes, const Array<int32_t>& offsets,
+                                          const Array<uint8_t>& shifts, const Array<uint8_t>& escapes) {
   rans::Tables::Spec spec;
   spec.precision = precision;
   spec.zigzag = zigzag;

@@ -23,9 +23,6 @@ using pycodec::queue_of;
 
 namespace {
 
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
 // (address, type name), or None.
 rans::IntView view_of(const py::object& array) {
   if (array.is_none()) return {nullptr, rans::IntType::kI32};

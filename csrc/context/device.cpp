@@ -2,8 +2,10 @@
 #include "context/device.h"
 
 #include <algorithm>
+#include <exception>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -53,21 +55,28 @@ Right weights_of_lane(const Model& model, int layer, int tap, int chunk, int til
   return right;
 }
 
-// Runs body(block, memory, partials) in so many threads, as a GPU runs blocks.
+// Runs body(block, memory, partials) in so many threads, as a GPU runs blocks: in fewer where there are no
+// more to be had, since blocks take planes for as long as there are any.
 void run_blocks_on_host(const DecodePlanes& body, int blocks) {
   const size_t far = far_bytes(body.layout, body.placement);
+  const size_t near = near_bytes(body.layout, body.model, body.placement) / sizeof(Sums<int32_t>);
+  std::vector<std::vector<Sums<int32_t>>> near_memory(blocks, std::vector<Sums<int32_t>>(near));
+  const auto run = [&](int i) {
+    uint8_t* far_memory = body.job.far_memory + i * far;
+    uint8_t* memory = body.placement == Placement::kNothing
+                          ? far_memory
+                          : reinterpret_cast<uint8_t*>(near_memory[i].data());
+    Sums<int32_t>* partials = reinterpret_cast<Sums<int32_t>*>(
+        body.placement == Placement::kAllButPartials ? far_memory : memory + body.layout.partials);
+    body(HostBlock(kPlaneWarps), memory, partials);
+  };
   std::vector<std::thread> threads;
-  for (int i = 0; i < blocks; ++i) {
-    threads.emplace_back([&body, far_memory = body.job.far_memory + i * far] {
-      std::vector<Sums<int32_t>> near(near_bytes(body.layout, body.model, body.placement) /
-                                      sizeof(Sums<int32_t>));
-      uint8_t* memory = reinterpret_cast<uint8_t*>(near.data());
-      if (body.placement == Placement::kNothing) memory = far_memory;
-      Sums<int32_t>* partials = reinterpret_cast<Sums<int32_t>*>(
-          body.placement == Placement::kAllButPartials ? far_memory : memory + body.layout.partials);
-      body(HostBlock(kPlaneWarps), memory, partials);
-    });
+  threads.reserve(blocks);
+  try {
+    while (threads.size() + 1 < static_cast<size_t>(blocks)) threads.emplace_back(run, threads.size() + 1);
+  } catch (const std::exception&) {
   }
+  run(0);
   for (std::thread& thread : threads) thread.join();
 }
 

@@ -2,6 +2,7 @@
 // then the head. Positions of a plane count through its rows.
 #pragma once
 
+#include "base/bytes.h"
 #include "base/warp.h"
 #include "context/device.h"
 #include "context/tensor_core_layers.h"
@@ -98,7 +99,7 @@ struct ForwardLayer {
       const auto input = [&](int tap, int row, int channel) {
         size_t position;
         if (!at.find(tap, row, position)) return outside;
-        return *reinterpret_cast<const uint32_t*>(codes + position * model.width + channel);
+        return load_as<uint32_t>(codes + position * model.width + channel);
       };
       add_taps(warp, view, model.weights, 0, 14, tile, input, sums);
     }
@@ -110,11 +111,10 @@ struct ForwardLayer {
     }
     const auto skip = [&](int row, int channel) -> uint32_t {
       if (!at.holds(row)) return 0;
-      return *reinterpret_cast<const uint16_t*>(job.hidden[0] + at.at(row) * model.width + channel);
+      return load_as<uint16_t>(job.hidden[0] + at.at(row) * model.width + channel);
     };
     const auto store = [&](int row, int channel, uint16_t pair) {
-      if (!at.holds(row)) return;
-      *reinterpret_cast<uint16_t*>(job.hidden[layer] + at.at(row) * model.width + channel) = pair;
+      if (at.holds(row)) store_as(job.hidden[layer] + at.at(row) * model.width + channel, pair);
     };
     store_codes(warp, view, tile, layer == 2 ? model.residual : nullptr, skip, store, sums);
   }

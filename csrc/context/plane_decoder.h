@@ -270,13 +270,13 @@ class PlaneDecoder {
                             const Each<Sums<int32_t>> (&sums)[1]) const {
     const int slot = own_slot(t), first = row_tile * kTileRows;
     const auto pair = [&](int to, int row, int channel) {
-      return reinterpret_cast<uint16_t*>(hidden(to, slot, channel / 4) + first + row) + channel % 4 / 2;
+      return reinterpret_cast<uint8_t*>(hidden(to, slot, channel / 4) + first + row) + channel % 4;
     };
     const auto skip = [&](int row, int channel) -> uint32_t {
-      return first + row < rows ? *pair(0, row, channel) : 0;
+      return first + row < rows ? load_as<uint16_t>(pair(0, row, channel)) : 0;
     };
     const auto put = [&](int row, int channel, uint16_t codes) {
-      if (first + row < rows) *pair(layer, row, channel) = codes;
+      if (first + row < rows) store_as(pair(layer, row, channel), codes);
     };
     store_codes(warp, model_.layers[layer], tile, layer == 2 ? model_.residual : nullptr, skip, put, sums);
   }

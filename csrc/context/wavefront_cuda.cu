@@ -27,13 +27,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   body(DeviceBlock(), memory, reinterpret_cast<Sums<int32_t>*>(memory + body.layout.partials));
 }
 
-template <class Kernel>
-void reserve(Kernel kernel, size_t bytes) {
-  check_cuda(
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-      "reserving shared memory");
-}
-
 }  // namespace
 
 size_t shared_memory(const Queue& queue) {
@@ -51,10 +44,10 @@ void launch(const DecodePlanes& body, uint64_t blocks, const Queue& queue) {
   if (body.placement == Placement::kNothing) {
     decode_planes_far<<<grid, kThreads, 0, stream>>>(body, far);
   } else if (body.placement == Placement::kAllButPartials) {
-    reserve(decode_planes_far_partials, near);
+    allow_shared_memory(decode_planes_far_partials, shared_memory(queue));
     decode_planes_far_partials<<<grid, kThreads, near, stream>>>(body, far);
   } else {
-    reserve(decode_planes_near, near);
+    allow_shared_memory(decode_planes_near, shared_memory(queue));
     decode_planes_near<<<grid, kThreads, near, stream>>>(body);
   }
   check_cuda(cudaGetLastError(), "decoding planes");

@@ -21,10 +21,7 @@ template <class Program>
 int Device::blocks_at_once(size_t shared_slots) const {
   const size_t bytes = shared_slots * sizeof(Slot);
   check_cuda(cudaSetDevice(index), kWhat);
-  // Above 48 KiB shared memory has to be asked for.
-  check_cuda(cudaFuncSetAttribute(kernel<Program>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(bytes)),
-             kWhat);
+  allow_shared_memory(kernel<Program>, kSharedBytes);
   int processors = 0, blocks = 0;
   check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, index), kWhat);
   check_cuda(

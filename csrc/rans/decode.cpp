@@ -3,6 +3,7 @@
 // nothing the data says: see the checks.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -393,7 +394,7 @@ struct StepDecoder::State {
   const Tables& tables;
   const BlockLoops& loops;
   StreamView stream;
-  uint64_t remaining;
+  std::atomic<uint64_t> remaining;  // may be asked for while another thread pulls
   size_t next_chunk = 0;
   std::optional<ChunkDecoder> current;
   bool failed = false;
@@ -404,14 +405,14 @@ StepDecoder::StepDecoder(Bytes data, const Tables& tables, Simd simd)
 StepDecoder::~StepDecoder() = default;
 
 uint64_t StepDecoder::count() const { return state_->stream.count(); }
-uint64_t StepDecoder::remaining() const { return state_->remaining; }
+uint64_t StepDecoder::remaining() const { return state_->remaining.load(std::memory_order_relaxed); }
 
 void StepDecoder::pull(const IntArray& indexes, const MutableIntArray& out) {
   State& s = *state_;
   if (s.failed) throw InvalidArgument("an earlier pull from this decoder failed; make a new one");
-  if (out.size > s.remaining) {
+  if (out.size > remaining()) {
     throw InvalidArgument("pull of " + std::to_string(out.size) + " symbols, but only " +
-                          std::to_string(s.remaining) + " of " + std::to_string(s.stream.count()) +
+                          std::to_string(remaining()) + " of " + std::to_string(s.stream.count()) +
                           " are left in the stream");
   }
   s.failed = true;  // until this pull is through
@@ -422,7 +423,7 @@ void StepDecoder::pull(const IntArray& indexes, const MutableIntArray& out) {
     Run run{&chunk, at, at + n};
     decode_runs(source, &run, 1, out);
     at += n;
-    s.remaining -= n;
+    s.remaining.fetch_sub(n, std::memory_order_relaxed);
   }
   s.failed = false;
 }

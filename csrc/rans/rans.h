@@ -123,7 +123,7 @@ class StepDecoder {
   ~StepDecoder();
 
   uint64_t count() const;      // symbols in the stream
-  uint64_t remaining() const;  // symbols not pulled yet
+  uint64_t remaining() const;  // symbols not pulled yet; any thread may ask
 
   // The next out.size symbols; indexes as in decode. The checks of a chunk's end run with its last symbol.
   // Asking for more than remaining() is an InvalidArgument and changes nothing; after any other error nothing

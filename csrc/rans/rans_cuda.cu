@@ -42,9 +42,7 @@ void launch(const DecodeChunk<TableSource>& body, uint64_t warps, const Queue& q
   const size_t bytes = (flat_tables_bytes(body.source.tables, body.source.classes) + 15) / 16 * 16;
   if (bytes > kSharedTables) return run_on_device(body, warps, queue, "decoding chunks");
   const cudaStream_t stream = stream_of(queue);
-  check_cuda(cudaFuncSetAttribute(decode_by_shared_tables, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(bytes)),
-             "reserving shared memory");
+  allow_shared_memory(decode_by_shared_tables, kSharedTables);
   const uint64_t blocks = (warps + kWarpsPerBlock - 1) / kWarpsPerBlock;
   if (blocks > 0x7fffffff) throw InvalidArgument("decoding chunks: too many for one call on a GPU");
   decode_by_shared_tables<<<static_cast<unsigned>(blocks), kWarpsPerBlock * kWarpLanes, bytes, stream>>>(

@@ -16,6 +16,10 @@ Tables::Tables(const Spec& spec) : precision_(spec.precision), zigzag_(spec.zigz
     throw InvalidArgument("precision is " + std::to_string(precision_) + "; expected 8 to 14 bits");
   }
   if (count == 0) throw InvalidArgument("there are no tables; expected at least one");
+  if (count > kMax) {
+    throw InvalidArgument("there are " + std::to_string(count) + " tables; expected at most " +
+                          std::to_string(kMax));
+  }
   if (spec.offsets.size() != count || spec.shifts.size() != count || spec.escapes.size() != count) {
     throw InvalidArgument(
         "sizes, offsets, shifts and escapes differ in length; expected one of each a table");

@@ -26,6 +26,7 @@ class Tables {
   using Table = rans::Table;
   using Coded = rans::Coded;
   static constexpr uint32_t kNoClass = rans::kNoClass;
+  static constexpr size_t kMax = 1 << 22;  // so that int32, which SIMD counts in, holds every bucket's number
 
   // The same once more for sets of at most 64 tables of at most 64 classes, as SIMD looks them up.
   struct Small {
@@ -44,7 +45,7 @@ class Tables {
     uint8_t bytes[4][256];  // [byte of packed][class]
   };
 
-  // Throws InvalidArgument naming the table that breaks a rule.
+  // At most kMax. Throws InvalidArgument naming the table that breaks a rule.
   explicit Tables(const Spec& spec);
 
   int precision() const { return precision_; }

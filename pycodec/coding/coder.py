@@ -1,9 +1,9 @@
 """The range coder: integer symbols to bytes and back.
 
 The stream is specified at the top of ``csrc/rans/rans.h``.
-Arrays are used in place, without copies, and must be C-contiguous; the GIL is released while coding. Bytes do
-not depend on the number of threads. Damage, and truncation, is always an error: every chunk has a checksum,
-and the coder's own end states are checked.
+Arrays are used in place, without copies, and must be C-contiguous and aligned; the GIL is released while
+coding. Bytes do not depend on the number of threads. Damage, and truncation, is always an error: every chunk
+has a checksum, and the coder's own end states are checked.
 """
 
 from __future__ import annotations

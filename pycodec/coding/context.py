@@ -13,7 +13,7 @@ arrays from a trained float network, :mod:`pycodec.coding.context_reference` is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,10 +119,7 @@ class ContextModel:
                 symbols: the caller keeps a checksum of them.
             InvalidInput: shape or quality out of range.
         """
-        if len(shape) != 3 or any(int(n) != n or n < 0 for n in shape) or shape[0] > MAX_PLANES:
-            raise InvalidInput(
-                f"shape is {shape}, expected (planes, height, width) with at most {MAX_PLANES} planes"
-            )
+        shape = self.check_shape(shape)
         biases = self.biases(quality_step, shape[0])
         try:
             symbols = np.empty(shape, np.int32)
@@ -191,6 +188,20 @@ class ContextModel:
         at = first[table] + np.where(excess > 0, 2 * radius.ravel()[table] + 1, index)
         escapes = ((excess - 1) << 1 | (residual < 0))[excess > 0]
         return sums[at] - frequencies[at] - table * TOTAL, frequencies[at], escapes
+
+    @staticmethod
+    def check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+        """Planes, height and width of a volume to decode.
+
+        Raises:
+            InvalidInput: not three whole numbers of at least 0, or too many planes.
+        """
+        if len(shape) != 3 or any(int(n) != n or n < 0 for n in shape) or shape[0] > MAX_PLANES:
+            raise InvalidInput(
+                f"shape is {shape}, expected (planes, height, width) with at most {MAX_PLANES} planes"
+            )
+        planes, height, width = map(int, shape)
+        return planes, height, width
 
     def biases(self, quality_step: int | None, planes: int) -> tuple[np.ndarray, np.ndarray]:
         """First and last bias of every plane at a quality, int32 [planes, k] and [planes, outputs].

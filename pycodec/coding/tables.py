@@ -40,7 +40,7 @@ class Tables:
         precision: 8..14 bits.
         zigzag: the order of classes, of all tables.
         freqs: uint16, the classes of all tables, one table after the other.  # (sum of sizes,)
-        sizes: int32, number of classes, the escape included.  # (T,)
+        sizes: int32, number of classes, the escape included; at most 2^22 tables.  # (T,)
         offsets: int32.  # (T,)
         shifts: uint8, 0..7.  # (T,)
         escapes: uint8, 0 or 1.  # (T,)

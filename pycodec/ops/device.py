@@ -6,27 +6,53 @@ same functions: the same kernels then run as a plain loop, slowly, which is how 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from threading import Lock
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pycodec.errors import InvalidInput
+from pycodec.errors import DeviceError, InvalidInput, NativeUnavailable, out_of_memory
 from pycodec.native import native
 
 Queue = tuple[int, int] | None
+Owner = TypeVar("Owner")
 
 
 def can_code_on(device: torch.device | str) -> bool:
     """Whether symbols are coded on this device: a CUDA device, and a build with kernels for it."""
-    return (
-        torch.device(device).type == "cuda"
-        and torch.cuda.is_available()
-        and bool(native().build_info()["cuda"])
-    )
+    return torch.device(device).type == "cuda" and torch.cuda.is_available() and has_kernels(numbered(device))
+
+
+def has_kernels(device: torch.device) -> bool:
+    """Whether this build has kernels that a CUDA device can run."""
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor >= _lowest_capability()
+
+
+@cache
+def _lowest_capability() -> float:
+    """Of the devices that this build has kernels for, times 10; infinite if it has none."""
+    try:
+        archs = native().build_info()["cuda_archs"]  # such as 80, 90a, 90+PTX
+    except NativeUnavailable:
+        archs = []
+    return min((float(re.split(r"\D", arch)[0]) for arch in archs), default=math.inf)
+
+
+def numbered(device: torch.device | str) -> torch.device:
+    """A device as the tensors on it name it: "cuda" is the current CUDA device."""
+    found = torch.device(device)
+    if found.type == "cuda" and found.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return found
 
 
 @contextmanager
@@ -34,13 +60,20 @@ def queue_of(device: torch.device) -> Iterator[Queue]:
     """Where kernels for tensors of a device run: its number and current stream, or None for the host.
 
     Raises:
+        DeviceError: a kernel failed, which may show only in the call of torch that waits for it.
         InvalidInput: neither a CPU nor a CUDA device.
     """
     if device.type == "cpu":
         yield None
     elif device.type == "cuda":
         with torch.cuda.device(device):
-            yield torch.cuda.current_device(), torch.cuda.current_stream().cuda_stream
+            queue = torch.cuda.current_device(), torch.cuda.current_stream().cuda_stream
+            try:
+                yield queue
+            except RuntimeError as error:
+                if "CUDA error" not in str(error) or out_of_memory(error):
+                    raise
+                raise DeviceError(f"coding on {device}: {str(error).splitlines()[0]}") from error
     else:
         raise InvalidInput(f"tensors are on {device}; expected cuda, or cpu")
 
@@ -54,6 +87,28 @@ def upload(values: bytes | np.ndarray[Any, Any], device: torch.device) -> Tensor
     """A copy on the device, one-dimensional."""
     array = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else values.reshape(-1)
     return torch.from_numpy(array.copy()).to(device)
+
+
+class Copies(Generic[Owner]):
+    """What kernels need of an object, on each device where they run; kept for as long as the object lives.
+
+    Args:
+        flatten: the bytes to upload.
+    """
+
+    def __init__(self, flatten: Callable[[Owner], bytes]) -> None:
+        self._flatten = flatten
+        self._copies: WeakKeyDictionary[Owner, dict[torch.device, Tensor]] = WeakKeyDictionary()
+        # One thread's copy must not take the place, and so free the memory, of one that another thread uses.
+        self._lock = Lock()
+
+    def of(self, owner: Owner, device: torch.device) -> Tensor:  # [bytes] uint8
+        """The copy on a device, which is to be `numbered`."""
+        with self._lock:
+            copies = self._copies.setdefault(owner, {})
+            if device not in copies:
+                copies[device] = upload(self._flatten(owner), device)
+            return copies[device]
 
 
 def address(tensor: Tensor | None) -> int:

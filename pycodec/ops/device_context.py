@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from pycodec.errors import InvalidInput
 from pycodec.native import native
 
-from .device import Queue, address, gather, queue_of, room, upload
+from .device import Copies, Queue, address, gather, numbered, queue_of, room, upload
 
 if TYPE_CHECKING:
     from pycodec.coding.context import ContextModel
@@ -41,7 +40,7 @@ def encode(model: ContextModel, symbols: Tensor, quality_step: int | None = None
     n, device = symbols.numel(), symbols.device
     with queue_of(device) as queue:
         values = _forward(queue, model, symbols, biases)
-        flat = address(_on_device(model, device))
+        flat = _flat.of(model, device)
         coded, escapes = room(2 * n, torch.int32, device), None
         if model.head == "parametric":
             escapes = room(n, torch.int32, device)
@@ -49,7 +48,7 @@ def encode(model: ContextModel, symbols: Tensor, quality_step: int | None = None
         native().device_context_intervals(
             queue,
             model.native,
-            flat,
+            address(flat),
             shape,
             address(symbols),
             address(values),
@@ -93,16 +92,17 @@ def decode(
     Raises:
         CorruptStream, InvalidInput: as there.
     """
-    where = torch.device(device)
-    planes, height, width = shape
+    where = numbered(device)
+    planes, height, width = volume = model.check_shape(shape)
     biases = model.biases(quality_step, planes)
-    symbols = torch.empty((planes, height, width), dtype=torch.int32, device=where)
-    if symbols.numel() == 0:
-        return torch.from_numpy(model.decode(data, (planes, height, width), quality_step)).to(where)
+    if 0 in volume:
+        return torch.from_numpy(model.decode(data, volume, quality_step)).to(where)
     stream = np.frombuffer(data, np.uint8)
-    records, layout = native().device_context_records(tuple(shape), stream)
+    records, layout = native().device_context_records(volume, stream)
     slots, positions = (1 << layout[0]) + 1, height * width
     with queue_of(where) as queue:
+        flat = _flat.of(model, where)
+        symbols = torch.empty(volume, dtype=torch.int32, device=where)
         data_there, records_there = upload(stream, where), upload(records, where)
         bias0, bias3 = (upload(bias, where) for bias in biases)
         carries = room((slots - 1) * native().DEVICE_CARRY_BYTES, torch.uint8, where)
@@ -110,13 +110,13 @@ def decode(
         faults = room(planes, torch.int32, where)
         codes = room(slots * positions, torch.uint8, where)
         hidden = room(3 * slots * positions * (model.width // 4), torch.int32, where)
-        far = native().device_context_far_bytes(queue, model.native, tuple(shape))
+        far = native().device_context_far_bytes(queue, model.native, volume)
         far_memory = room((slots - 1) * far, torch.uint8, where)
         native().device_context_decode(
             queue,
             model.native,
-            address(_on_device(model, where)),
-            tuple(shape),
+            address(flat),
+            volume,
             layout,
             (address(bias0), address(bias3)),
             address(data_there),
@@ -152,10 +152,11 @@ def _forward(
     codes, hidden = room(n, torch.uint8, device), room(3 * n * model.width, torch.uint8, device)
     first_bad = torch.full((1,), -1, dtype=torch.int64, device=device)
     bias0, bias3 = (upload(bias, device) for bias in biases)
+    flat = _flat.of(model, device)
     native().device_context_forward(
         queue,
         model.native,
-        address(_on_device(model, device)),
+        address(flat),
         tuple(symbols.shape),
         address(symbols),
         (address(bias0), address(bias3)),
@@ -172,14 +173,7 @@ def _forward(
     return values
 
 
-_flat: WeakKeyDictionary[ContextModel, dict[torch.device, Tensor]] = WeakKeyDictionary()
-
-
-def _on_device(model: ContextModel, device: torch.device) -> Tensor:
-    copies = _flat.setdefault(model, {})
-    if device not in copies:
-        copies[device] = upload(native().device_context_flat(model.native), device)
-    return copies[device]
+_flat: Copies[ContextModel] = Copies(lambda model: native().device_context_flat(model.native))
 
 
 def _volume(symbols: Tensor) -> tuple[int, int, int]:

@@ -7,7 +7,6 @@ Checksums are the host's. Streams from either device decode on the other.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from pycodec.errors import InvalidInput
 from pycodec.native import native
 
-from .device import Queue, address, gather, queue_of, room, upload
+from .device import Copies, Queue, address, gather, numbered, queue_of, room, upload
 
 if TYPE_CHECKING:
     from pycodec.coding import Tables
@@ -51,9 +50,8 @@ def encode(symbols: Tensor, tables: Tables, indexes: Tensor | None = None) -> by
         )
 
     with queue_of(symbols.device) as queue:
-        source = native().device_rans_tables(
-            tables.native, address(_on_device(tables, symbols.device)), _view(indexes)
-        )
+        flat = _flat.of(tables, symbols.device)
+        source = native().device_rans_tables(tables.native, address(flat), _view(indexes))
         return _encode(queue, source, symbols, complaint)
 
 
@@ -66,12 +64,11 @@ def decode(
         CorruptStream: as there.
         InvalidInput: an index without a table; tensors that do not fit together.
     """
-    where = torch.device(device)
+    where = numbered(device)
     _check_indexes(tables, indexes, count, where)
     with queue_of(where) as queue:
-        source = native().device_rans_tables(
-            tables.native, address(_on_device(tables, where)), _view(indexes)
-        )
+        flat = _flat.of(tables, where)
+        source = native().device_rans_tables(tables.native, address(flat), _view(indexes))
         return _decode(queue, source, data, count, where)
 
 
@@ -161,14 +158,7 @@ def _decode(queue: Queue, source: Any, data: bytes, count: int, device: torch.de
     return symbols
 
 
-_flat: WeakKeyDictionary[Tables, dict[torch.device, Tensor]] = WeakKeyDictionary()
-
-
-def _on_device(tables: Tables, device: torch.device) -> Tensor:
-    copies = _flat.setdefault(tables, {})
-    if device not in copies:
-        copies[device] = upload(native().device_rans_flat_tables(tables.native), device)
-    return copies[device]
+_flat: Copies[Tables] = Copies(lambda tables: native().device_rans_flat_tables(tables.native))
 
 
 def _view(tensor: Tensor | None) -> tuple[int, str] | None:

@@ -9,15 +9,16 @@ them. Everything else, and every other device, runs the reference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pycodec.errors import InvalidInput, NativeUnavailable
+from pycodec.errors import InvalidInput
 from pycodec.native import native
+
+from .device import has_kernels
 
 NATIVE_TYPES = (torch.float32, torch.bfloat16)
 
@@ -164,16 +165,8 @@ def _reference_gradients(
 def _kernels(x: Tensor) -> str:
     """Which kernels take a tensor: those for "cpu", for "cuda", or none."""
     device = x.device.type
-    able = device == "cpu" or (device == "cuda" and _built_with_cuda())
+    able = device == "cpu" or (device == "cuda" and has_kernels(x.device))
     return device if able and x.dtype in NATIVE_TYPES else ""
-
-
-@cache
-def _built_with_cuda() -> bool:
-    try:
-        return bool(native().build_info()["cuda"])
-    except NativeUnavailable:
-        return False
 
 
 def _sizes(x: Tensor, weight: Tensor, y: Tensor, bias: Tensor | None = None) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 import pycodec
 from pycodec import bitstream
-from pycodec.errors import CorruptStream
+from pycodec.errors import CorruptStream, DeviceError
 from pycodec.ops import device_context
 
 
@@ -55,6 +55,17 @@ def test_the_checksum_of_symbols_is_checked(default, photo, coding_device, stays
     forged = replace(container, header=header).to_bytes()
     with pytest.raises(CorruptStream, match="decoded symbols have CRC"):
         default.decompress(forged, device=coding_device)
+
+
+def test_a_gpu_that_fails_is_no_damaged_file(default, photo, coding_device, stays, monkeypatch):
+    data = default.compress(photo(16, 24), device=coding_device)
+
+    def fail(*_):
+        raise DeviceError("decoding planes: CUDA says cudaErrorLaunchFailure")
+
+    monkeypatch.setattr(default.entropy_model, "decode_tensor", fail)
+    with pytest.raises(DeviceError, match=r"^decoding planes: CUDA says"):
+        default.decompress(data, device=coding_device)
 
 
 def test_a_codec_without_tensors_is_coded_on_the_cpu(toy, photo, coding_device, stays):

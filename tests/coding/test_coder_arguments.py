@@ -27,6 +27,15 @@ def read_only() -> np.ndarray:
     return array
 
 
+def unaligned(array: np.ndarray) -> np.ndarray:
+    """A copy that begins at an odd address."""
+    memory = bytearray(array.nbytes + 1)
+    copy = np.frombuffer(memory, array.dtype, array.size, offset=1).reshape(array.shape)
+    copy[:] = array
+    assert not copy.flags.aligned
+    return copy
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -47,6 +56,14 @@ def read_only() -> np.ndarray:
             r"symbols is not C-contiguous; pass numpy.ascontiguousarray",
         ),
         (lambda: encode(np.zeros((3, 3), np.int8).T[:, 1:], ONE), "symbols is not C-contiguous"),
+        (
+            lambda: encode(unaligned(np.zeros(3, np.int32)), ONE),
+            r"symbols is not aligned for its dtype; pass symbols.copy\(\)",
+        ),
+        (lambda: encode([0, 1], TWO, unaligned(np.zeros(2, np.int16))), "indexes is not aligned"),
+        (lambda: decode(STREAM, ONE, 3, out=unaligned(np.zeros(3, np.int64))), "out is not aligned"),
+        (lambda: Decoder(STREAM, ONE).pull(3, out=unaligned(np.zeros(3, np.int16))), "out is not aligned"),
+        (lambda: encode_pmfs([0, 1, 2], unaligned(PMFS)), "pmfs is not aligned"),
         (lambda: encode([0, 1], TWO), "there are 2 tables and no indexes"),
         (lambda: encode([0, 1], TWO, [0]), "there are 1 indexes for 2 symbols"),
         (lambda: encode([0, 1], TWO, [0, 2]), r"indexes\[1\] is 2; expected 0 to 1"),

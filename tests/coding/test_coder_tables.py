@@ -116,6 +116,13 @@ def test_one_row_is_one_table() -> None:
     assert Tables.from_pmfs([0.25, 0.75], 8).freqs.tolist() == [64, 192]
 
 
+def certain_tables(count: int) -> Tables:
+    """Of one class each."""
+    ones, zeros = np.ones(count, np.int64), np.zeros(count, np.int64)
+    arrays = {"freqs": 256 * ones, "sizes": ones, "offsets": zeros, "shifts": zeros, "escapes": zeros}
+    return Tables.from_arrays({"header": [8, 0], **arrays})
+
+
 GAUSSIAN = Tables.from_gaussian_scales([1.0, 2.0]).to_arrays()
 
 
@@ -160,6 +167,7 @@ GAUSSIAN = Tables.from_gaussian_scales([1.0, 2.0]).to_arrays()
         (lambda: Tables.from_arrays({**GAUSSIAN, "escapes": [1, 2]}), "escape flag is 2"),
         (lambda: Tables.from_arrays({**GAUSSIAN, "header": [14, 2]}), "header of tables"),
         (lambda: Tables.from_arrays({**GAUSSIAN, "header": [4, 1]}), "precision is 4"),
+        (lambda: certain_tables(2**22 + 1), "there are 4194305 tables; expected at most 4194304"),
     ],
 )
 def test_bad_tables(make, sentence: str) -> None:

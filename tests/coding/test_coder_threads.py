@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -64,24 +65,29 @@ def test_the_gil_is_released(kind: str, operation: str) -> None:
 
 
 def test_a_step_decoder_is_for_one_thread() -> None:
-    c = case("gaussian", 3_000_000)
+    """Whoever comes while another thread pulls is refused, and nobody's symbols suffer."""
+    c = case("iid", 3_000_000)
     decoder = Decoder(c.encode(), c.tables)
-    outcomes: list[str] = []
+    pulled: list[np.ndarray] = []
+    refused: list[Exception] = []
 
     def pull() -> None:
-        try:
-            while decoder.remaining:
-                decoder.pull(min(1000, decoder.remaining), c.indexes[:1000])
-        except (InvalidInput, ValueError) as error:
-            outcomes.append(str(error))
+        while remaining := decoder.remaining:
+            try:
+                pulled.append(decoder.pull(min(20_000, remaining)))  # so many that the GIL is released
+            except Exception as error:
+                refused.append(error)
 
     threads = [threading.Thread(target=pull) for _ in range(4)]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
-    # Wrong use must not crash; what it says is not fixed, for who comes first is not.
-    assert all(isinstance(o, str) for o in outcomes)
+    busy = [error for error in refused if "another thread is pulling from this decoder" in str(error)]
+    late = [error for error in refused if re.search(r"pull of \d+ symbols, but only \d+ of", str(error))]
+    assert len(busy) + len(late) == len(refused), {str(error) for error in refused}
+    assert busy and all(isinstance(error, InvalidInput) for error in refused)
+    np.testing.assert_array_equal(np.sort(np.concatenate(pulled)), np.sort(c.symbols))
 
 
 def test_an_error_does_not_depend_on_threads() -> None:

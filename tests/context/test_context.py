@@ -310,6 +310,16 @@ def test_bad_arguments_are_refused():
         model.encode(symbols, 16, threads=0)
 
 
+def test_arrays_that_are_not_aligned():
+    model, symbols = seeded_model("categorical"), seeded_symbols("categorical", (2, 5, 6))
+    unaligned = np.frombuffer(bytearray(b"\0" + symbols.tobytes()), np.int32, offset=1).reshape(symbols.shape)
+    assert not unaligned.flags.aligned
+    data = model.encode(unaligned)
+    assert data == model.encode(symbols)
+    with pytest.raises(InvalidInput, match="not aligned"):
+        native().context_decode(model.native, data, unaligned, *model.biases(None, 2), 1, "")
+
+
 def test_biases_interpolate_in_integers():
     model = seeded_model("parametric", qualities=2, planes=2)
     table = model.arrays()["bias0"].astype(int)

@@ -3,6 +3,11 @@ plain loops, blocks as threads."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -204,6 +209,51 @@ def test_empty_volume(shape: tuple[int, int, int], coding_device: str) -> None:
     assert device_context.decode(model, b"", shape, device=coding_device).shape == shape
     with pytest.raises(CorruptStream):
         device_context.decode(model, b"\0", shape, device=coding_device)
+
+
+@pytest.mark.parametrize("shape", [(3, -1, 4), (257, 4, 5), (3, 4), (3, 40_000, 40_000), (3, 4, 1 << 31)])
+def test_bad_shapes_are_refused_as_on_the_cpu(shape: tuple[int, ...], coding_device: str) -> None:
+    model = seeded_model("categorical")
+    with pytest.raises(InvalidInput, match=r"shape|volume"):
+        model.decode(b"\0", shape)
+    with pytest.raises(InvalidInput, match=r"shape|volume"):
+        device_context.decode(model, b"\0", shape, device=coding_device)
+
+
+FEW_THREADS = """
+import resource
+from pathlib import Path
+import numpy as np
+from seeded import seeded_model, seeded_symbols
+from pycodec.ops import device_context
+
+model, symbols = seeded_model("parametric"), seeded_symbols("parametric", (4, 48, 64))
+data = model.encode(symbols)
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+for threads in (1, 0):  # beside this one
+    resource.setrlimit(resource.RLIMIT_AS, (size + (2 * threads + 1) * stack // 2, resource.RLIM_INFINITY))
+    decoded = device_context.decode(model, data, symbols.shape, device="cpu")
+    assert np.array_equal(decoded.numpy(), symbols)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as on Linux")
+def test_blocks_run_in_as_many_threads_as_there_are_to_be_had() -> None:
+    import resource
+
+    def large_stacks() -> None:
+        resource.setrlimit(resource.RLIMIT_STACK, (1 << 30, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", FEW_THREADS],
+        env=environment,
+        preexec_fn=large_stacks,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_bad_arguments_are_refused(coding_device: str) -> None:
