@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from pycodec.tiled import Symbols
     from pycodec.types import Config, EntropyModel, Quantizer, Transform
 
+if hasattr(os, "register_at_fork"):
+    # The threads of torch's OpenMP do not live on in a child, whose first parallel operation would wait for
+    # them for ever.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 
 class Codec:
     """Compresses images to .pci files and back.

@@ -10,7 +10,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pycodec import weight_store
-from pycodec.errors import InvalidInput, MissingWeights, PycodecError, UnknownComponent, WeightsMismatch
+from pycodec.errors import (
+    CorruptStream,
+    InvalidInput,
+    MissingWeights,
+    PycodecError,
+    UnknownComponent,
+    WeightsMismatch,
+)
 from pycodec.registry import Component
 from pycodec.runtime import get_runtime
 
@@ -103,6 +110,10 @@ def _kept(component: Component, fingerprint: bytes, device: str, decoder: str | 
     if not here or here == wanted:
         try:
             codec = _made(component, config)
+            if suffix := getattr(codec, "suffix", None):
+                raise CorruptStream(
+                    f"this .pci file says that codec {component.name!r} wrote it, which writes {suffix} files"
+                )
             if codec.fingerprint.startswith(fingerprint):
                 return codec
             here = codec.fingerprint.hex()[: len(wanted)]

@@ -129,7 +129,7 @@ def _set_traceback(ctx: click.Context, parameter: click.Parameter, value: bool) 
 @click.option(
     "--traceback",
     is_flag=True,
-    envvar="PYCODEC_DEBUG",
+    default=lambda: bool(os.environ.get("PYCODEC_DEBUG")),
     is_eager=True,
     expose_value=False,
     callback=_set_traceback,

@@ -80,6 +80,8 @@ def command(
     codec = loading.load(name, weights_file=weights)
     target = str(Path(source).with_suffix(getattr(codec, "suffix", ".pci"))) if output is None else output
     refuse_same_file(source, target)
+    if output is None and not target.endswith(".pci"):
+        refuse_existing(target)
     use_threads(threads)
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
@@ -177,6 +179,16 @@ def profile_line(stages: dict[str, float], seconds: float) -> str:
     """Milliseconds by stage, and of the whole."""
     parts = [f"{name} {1e3 * taken:.1f} ms" for name, taken in stages.items()]
     return f"{', '.join(parts)}; {1e3 * seconds:.1f} ms in all"
+
+
+def refuse_existing(target: str) -> None:
+    """A name that nobody gave may be that of an original.
+
+    Raises:
+        InvalidInput: there is such a file.
+    """
+    if os.path.exists(target):
+        raise InvalidInput(f"{target} is there already, maybe an original; name the output with -o")
 
 
 def refuse_same_file(source: str, target: str) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from pycodec import bitstream, files, images, loading, profiling
-from pycodec.cli.compress import profile_line, refuse_same_file, use_threads, waiting
+from pycodec.cli.compress import profile_line, refuse_existing, refuse_same_file, use_threads, waiting
 from pycodec.cli.large import max_pixels_option, shown
+from pycodec.errors import InvalidInput
 
 
 class Crop(click.ParamType):
@@ -56,8 +57,12 @@ def command(
     Weights are those that come with the codec, or else those that pycodec weights list shows. With --crop,
     the part of the image that it names has the pixels that it has in the whole.
     """
+    if output is None and source == "-":
+        raise InvalidInput("what is read from standard input has no name; name the output with -o")
     target = str(Path(source).with_suffix(".png")) if output is None else output
     refuse_same_file(source, target)
+    if output is None:
+        refuse_existing(target)
     image_format = images.format_of(target)
     data = files.read_bytes(source)
 

@@ -24,7 +24,7 @@ import click
     help="Another value of a key of the recipe: task.rate=0.14, stage.NAME.batch=4. May be repeated.",
 )
 @click.option("--minutes", type=float, default=math.inf, help="Stop (and checkpoint) after this time.")
-@click.option("--steps", type=int, help="Steps of the last stage instead of the recipe's.")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of the last stage instead of the recipe's.")
 @click.option("--first-stage", help="Skip the stages before this one (with --init).")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option(
@@ -33,8 +33,20 @@ import click
     help="Processes that share each batch, one for each GPU [default: 1, or as many as torchrun started].",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of torch, of each process.")
-@click.option("--workers", type=int, default=0, show_default=True, help="Processes that prepare crops.")
-@click.option("--holdout", type=int, default=4, show_default=True, help="Images kept apart for validation.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that prepare crops.",
+)
+@click.option(
+    "--holdout",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Images kept apart for validation.",
+)
 def command(
     recipe: str,
     data: Path,

@@ -33,8 +33,11 @@ def load_images(files: list[Path], threads: int = 4) -> list[np.ndarray]:
     """Every file as RGB [H, W, 3] uint8. All stay in memory: decoding again at each step costs more."""
 
     def read(path: Path) -> np.ndarray:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+        try:
+            with Image.open(path) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:  # whatever Pillow makes of a damaged file
+            raise InvalidInput(f"{path}: not an image that can be read, {error}; remove it") from error
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(read, files))
@@ -66,6 +69,12 @@ class RandomCrops(Dataset):
         if not self.images:
             raise InvalidInput(
                 f"no training image is {crop} x {crop} or larger; use smaller crops or larger images"
+            )
+        largest, needed = max(min(im.shape[:2]) for im in self.images), math.ceil(crop / max(scale))
+        if native <= 0 and largest < needed:
+            raise InvalidInput(
+                f"no training image is {needed} x {needed} or larger, as crops of {crop} that are scaled by "
+                f"{max(scale):g} need; use smaller crops, larger images, or a native share above 0"
             )
         self.crop, self.scale, self.native, self.seed = crop, scale, native, seed
         sides = np.array([math.sqrt(im.shape[0] * im.shape[1]) for im in self.images])

@@ -227,7 +227,9 @@ class Run:
         factor = learning_rate_factor(stage, inner)
         clip_norm = self.recipe.clip_norm if stage.clip_norm is None else stage.clip_norm
         for name, optimizer in self.optimizers.items():
-            nn.utils.clip_grad_norm_(parameters[name], clip_norm)
+            norm = nn.utils.clip_grad_norm_(parameters[name], clip_norm)
+            if not torch.isfinite(norm):
+                raise self._diverged("gradient", stage)
             for group in optimizer.param_groups:
                 group["lr"] = stage.learning_rate[name] * group["ratio"] * factor
             optimizer.step()
@@ -238,6 +240,14 @@ class Run:
         if self.step % 50 == 0 and self.processes.first:
             self.options.on_event("step", self.step, losses.scalars)
 
+    def _diverged(self, what: str, stage: Stage) -> TrainingDiverged:
+        then = "lower the learning rate and start again: there is no checkpoint yet"
+        if self.path.exists():
+            then = f"the last good checkpoint is {self.path}: lower the learning rate and go on with --resume"
+        return TrainingDiverged(
+            f"the {what} is not finite at step {self.step} (stage {stage.name!r}); {then}"
+        )
+
     def _gradients(self, stage: Stage, images: Tensor, parameters: Mapping[str, list[Tensor]]) -> Losses:
         """The gradients of this process's share of a batch, in the parameters."""
         # Seeding each step makes a resumed run draw the same noise as an uninterrupted one.
@@ -246,10 +256,7 @@ class Run:
         with self.processes.noise(stage.batch), self.processes.autocast():
             losses: Losses = self.task.training_step(images, stage.name)
         if not all(bool(torch.isfinite(loss)) for loss in losses.by_optimizer.values()):
-            raise TrainingDiverged(
-                f"the loss is not finite at step {self.step} (stage {stage.name!r}); the last good "
-                f"checkpoint is {self.path}: lower the learning rate and go on with --resume"
-            )
+            raise self._diverged("loss", stage)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
         last = len(losses.by_optimizer) - 1

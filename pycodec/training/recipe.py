@@ -169,6 +169,18 @@ def parse_recipe(table: Mapping[str, Any], where: str = "recipe", settings: Iter
         raise InvalidInput(f"{where}: stage is {stages!r}; expected tables, each under [[stage]]")
     built = tuple(_stage(stage, f"{where}, stage {i + 1}") for i, stage in enumerate(stages))
     recipe: Recipe = build(Recipe, {**given, "stages": built}, where)
+    low, high = recipe.scale
+    for fits, name, expected in (
+        (0 <= recipe.seed < 1 << 31, "seed", "0 to 2^31 - 1"),
+        (recipe.clip_norm > 0, "clip_norm", "more than 0"),
+        (0 <= recipe.ema < 1, "ema", "0 to below 1"),
+        (0 < low <= high <= 1, "scale", "two numbers above 0 and up to 1, the lower first"),
+        (0 <= recipe.native <= 1, "native", "0 to 1"),
+        (recipe.validate_every >= 1, "validate_every", "at least 1"),
+        (recipe.checkpoint_every >= 1, "checkpoint_every", "at least 1"),
+    ):
+        if not fits:
+            raise InvalidInput(f"{where}: {name} is {getattr(recipe, name)}; expected {expected}")
     return recipe
 
 

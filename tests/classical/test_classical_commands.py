@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from PIL import Image
 
 import pycodec
-from pycodec import cli
+from pycodec import bitstream, cli
+from pycodec.errors import CorruptStream
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -45,6 +47,27 @@ def test_a_classical_file_takes_the_suffix_of_its_codec(run: Run, photo: Path) -
     assert out.startswith(f"{target}: {target.stat().st_size} bytes, ")
     with Image.open(photo) as image:
         assert target.read_bytes() == pycodec.load("jpeg").compress(image)
+    status, _, err = run("compress", "--codec", "jpeg", "--quality", "5", photo)
+    assert status == 2 and "photo.jpg is there already" in err
+    with Image.open(photo) as image:
+        assert target.read_bytes() == pycodec.load("jpeg").compress(image)
+
+
+def test_an_original_stays_where_its_copy_would_take_its_name(run: Run, photo: Path) -> None:
+    original = photo.read_bytes()
+    assert run("compress", photo)[0] == 0
+    status, _, err = run("decompress", photo.with_suffix(".pci"))
+    assert status == 2 and "photo.png is there already" in err and photo.read_bytes() == original
+    assert run("compress", photo, "--quality", "3")[0] == 0  # a .pci file is no original
+    assert run("decompress", photo.with_suffix(".pci"), "-o", photo)[0] == 0
+
+
+def test_a_pci_file_that_names_a_codec_of_other_files_is_damaged(tmp_path: Path) -> None:
+    container = bitstream.parse(pycodec.load("ctx3d").compress(np.zeros((16, 16, 3), np.uint8)))
+    fingerprint = pycodec.load("jpeg").fingerprint[: len(container.header.fingerprint)]
+    header = dataclasses.replace(container.header, codec="jpeg", fingerprint=fingerprint)
+    with pytest.raises(CorruptStream, match=r"'jpeg' wrote it, which writes \.jpg files"):
+        pycodec.decompress(dataclasses.replace(container, header=header).to_bytes())
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])

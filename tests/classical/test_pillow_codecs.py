@@ -57,6 +57,12 @@ def test_jpeg_is_progressive_and_subsampled_unless_told_otherwise() -> None:
     assert kind(progressive=False, subsampling="4:4:4") == (False, (1, 1))
 
 
+def test_jpeg2000_spends_on_grey_what_it_was_asked_for() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (128, 128), np.uint8)
+    bpp = 8 * len(pycodec.load("jpeg2000").compress(grey, 2.0)) / 128**2
+    assert bpp == pytest.approx(2, rel=0.1)
+
+
 def test_jpeg2000_uses_the_colour_transform() -> None:
     """Pillow's default leaves it out, which costs several dB and flatters whatever is compared."""
     data = load("jpeg2000").compress(photograph(), 1.0)

@@ -73,6 +73,41 @@ if __name__ == "__main__":
 """
 
 
+FORK = """
+import multiprocessing
+import sys
+
+import torch
+
+import pycodec
+from pycodec import selftest
+
+def work(codec, picture, expected, wish):
+    assert codec.compress(picture) == expected
+    assert wish is None or codec.decompress(expected).size == wish
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    for name in sys.argv[1:]:
+        codec, picture = pycodec.load(name), selftest.picture("colour")
+        data = codec.compress(picture)
+        child = multiprocessing.get_context("fork").Process(target=work, args=(codec, picture, data, picture.size))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0, f"{name}: {child.exitcode}"
+    print("same")
+"""
+
+
+@linux
+def test_a_server_that_forks_after_it_has_used_its_codecs(tmp_path: Path) -> None:
+    program = tmp_path / "forks.py"
+    program.write_text(FORK)
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", program, *CODECS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.stdout == "same\n", done.stderr
+
+
 @linux
 def test_workers_of_a_data_loader(tmp_path: Path) -> None:
     program = tmp_path / "loads.py"

@@ -46,12 +46,12 @@ def test_errors_are_one_line(failing, capfd, error: Exception, line: str, status
     assert captured.err == line and captured.out == ""
 
 
-@pytest.mark.parametrize("way", ["option", "environment"])
+@pytest.mark.parametrize("way", ["--traceback", "1", "yes please"])
 def test_a_traceback_is_shown_when_asked_for(failing, capfd, monkeypatch, way: str) -> None:
     failing(CorruptStream("cut short"))
-    if way == "environment":
-        monkeypatch.setenv("PYCODEC_DEBUG", "1")
-    assert cli.main([*(["--traceback"] if way == "option" else []), "fail"]) == 2
+    if way != "--traceback":
+        monkeypatch.setenv("PYCODEC_DEBUG", way)
+    assert cli.main([*([way] if way == "--traceback" else []), "fail"]) == 2
     error = capfd.readouterr().err
     assert error.startswith("Traceback") and error.endswith("\nerror: cut short\n")
 

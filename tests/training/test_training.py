@@ -10,7 +10,7 @@ from torch import nn
 
 from pycodec.errors import InvalidInput, TrainingDiverged, WeightsMismatch
 from pycodec.training.checkpoint import load_checkpoint, save_checkpoint
-from pycodec.training.data import RandomCrops, batches, center_crop, find_images
+from pycodec.training.data import RandomCrops, batches, center_crop, find_images, load_images
 from pycodec.training.loop import CHECKPOINT, Run, RunOptions, WeightAverage
 from pycodec.training.recipe import Stage, find_recipe, load_recipe, parse_recipe
 from pycodec.training.schedule import learning_rate_factor
@@ -72,6 +72,19 @@ def run(tmp_path, images, name, task=None, **options):
     return Run(parse_recipe(TABLE), task, images[:4], images[4:], RunOptions(tmp_path / name, **options))
 
 
+def test_a_gradient_that_is_not_finite_harms_nothing(tmp_path, images):
+    class Kinked(ToyTask):
+        def training_step(self, images, stage):
+            self.layer.weight.data.zero_()
+            loss = self.layer.weight.square().sum().sqrt()  # 0, with a gradient of 0 / 0
+            return Losses({"model": loss}, {"loss": loss.item()})
+
+    kinked = run(tmp_path, images, "kinked", Kinked())
+    with pytest.raises(TrainingDiverged, match=r"the gradient is not finite at step 0 .* no checkpoint yet"):
+        kinked.train()
+    assert all(p.isfinite().all() for p in kinked.task.parameters())
+
+
 def test_resumed_run_equals_an_uninterrupted_one(tmp_path, images):
     assert run(tmp_path, images, "whole").train()
     interrupted = run(tmp_path, images, "parts", ToyTask(bad_step=8))  # dies inside the second stage
@@ -128,6 +141,14 @@ def test_crops_depend_on_seed_and_index_alone(images):
 def test_too_small_images_are_refused(images):
     with pytest.raises(InvalidInput, match="64 x 64"):
         RandomCrops(images, 64, (0.5, 0.75), 0.25, seed=0)
+    with pytest.raises(InvalidInput, match="no training image is 44 x 44"):  # 32 / 0.75, and none as it is
+        RandomCrops([image[:43] for image in images], 33, (0.5, 0.75), 0.0, seed=0)
+
+
+def test_a_photograph_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    with pytest.raises(InvalidInput, match=r"a\.png: not an image that can be read"):
+        load_images(find_images(tmp_path))
 
 
 def test_center_crop_keeps_the_middle():
@@ -272,6 +293,13 @@ def stage_with(**keys):
         ({"stage": [{"name": "a", "steps": 0, "learning_rate": {}}]}, "steps 0"),
         ({"seed": "one"}, "seed is 'one'; expected a whole number"),
         ({"scale": [1]}, "scale is \\[1\\]; expected two numbers"),
+        ({"seed": -1}, "seed is -1; expected 0 to"),
+        ({"validate_every": 0}, "validate_every is 0; expected at least 1"),
+        ({"checkpoint_every": -1}, "checkpoint_every is -1"),
+        ({"scale": [0, 0]}, "scale is .*; expected two numbers above 0"),
+        ({"ema": 2.0}, "ema is 2"),
+        ({"native": 2.0}, "native is 2"),
+        ({"clip_norm": -1.0}, "clip_norm is -1"),
         (stage_with(schedule="cosin"), "stage 1: schedule 'cosin'; .* did you mean 'cosine'"),
         (stage_with(final_ratio=2.0), "stage 1: final_ratio 2.0"),
         (stage_with(clip_norm=0), "clip_norm is 0; expected more than 0"),

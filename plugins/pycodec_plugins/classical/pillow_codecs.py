@@ -37,8 +37,8 @@ class PillowCodec(ClassicalCodec):
         super().__init__(description, **options)
         self.require()
 
-    def parameters(self, quality: float) -> dict[str, Any]:
-        """Arguments of ``Image.save``."""
+    def parameters(self, quality: float, depth: int = 24) -> dict[str, Any]:
+        """Arguments of ``Image.save``; ``depth`` is the bits of a raw pixel."""
         return {"quality": quality, **self.options}
 
     def require(self) -> None:
@@ -55,7 +55,7 @@ class PillowCodec(ClassicalCodec):
     def encode(self, picture: Picture, quality: float) -> bytes:
         if not self.keeps_profile:
             self.no_profile(picture)
-        parameters = self.parameters(quality)
+        parameters = self.parameters(quality, 8 if picture.grey else 24)
         if picture.icc is not None:
             parameters["icc_profile"] = picture.icc
         out = io.BytesIO()
@@ -141,8 +141,8 @@ class Avif(PillowCodec):
         one_of("subsampling", subsampling, SUBSAMPLINGS)
         super().__init__(f"{subsampling}, speed {speed}", speed=speed, subsampling=subsampling)
 
-    def parameters(self, quality: float) -> dict[str, Any]:
-        return {**super().parameters(quality), "max_threads": 1}
+    def parameters(self, quality: float, depth: int = 24) -> dict[str, Any]:
+        return {**super().parameters(quality, depth), "max_threads": 1}
 
 
 class Jpeg2000(PillowCodec):
@@ -165,7 +165,7 @@ class Jpeg2000(PillowCodec):
             f"{wavelet} wavelet with colour transform, bare codestream", irreversible=irreversible
         )
 
-    def parameters(self, quality: float) -> dict[str, Any]:
+    def parameters(self, quality: float, depth: int = 24) -> dict[str, Any]:
         # Pillow takes the ratio to the bits of a raw pixel. Its default leaves out the colour transform
         # (mct), which costs 2 to 4 dB on photographs; a bare codestream saves the 85 bytes of boxes
         # around it.
@@ -173,7 +173,7 @@ class Jpeg2000(PillowCodec):
             **self.options,
             "mct": 1,
             "quality_mode": "rates",
-            "quality_layers": [24 / quality],
+            "quality_layers": [depth / quality],
             "no_jp2": True,
         }
 
