@@ -43,9 +43,7 @@ import click
 @click.option(
     "--holdout",
     type=click.IntRange(min=0),
-    default=4,
-    show_default=True,
-    help="Images kept apart for validation.",
+    help="Images kept apart for validation [default: 4].",
 )
 def command(
     recipe: str,
@@ -61,12 +59,13 @@ def command(
     devices: int | None,
     threads: int | None,
     workers: int,
-    holdout: int,
+    holdout: int | None,
 ) -> None:
     """Train the codec that RECIPE (a .toml file, or the name of one that a plugin brings) describes.
 
     The run's folder holds the checkpoint, log.jsonl, TensorBoard scalars and, at the end or when the time is
-    over, the weights file NAME.safetensors. A run that is resumed keeps what was --set before.
+    over, the weights file NAME.safetensors. A run that is resumed keeps what was --set before, its first
+    stage and the images that it held out.
     """
     from pycodec.training.recipe import find_recipe
     from pycodec.training.session import train

@@ -85,10 +85,10 @@ def load_checkpoint(
         return {name: file.get_tensor(name) for name in names}, progress
 
 
-def recorded_settings(path: Path) -> list[str]:
-    """The ``--set`` of the run so far; none where there is no checkpoint."""
+def recorded(path: Path) -> dict[str, Any]:
+    """What the run was started with, an `export.Record`; nothing where there is no checkpoint."""
     record = load_progress(path).get("record") if path.is_file() else None
-    return list((record or {}).get("settings", []))
+    return dict(record or {})
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

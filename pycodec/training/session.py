@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from pycodec.errors import InvalidInput, ProcessFailed, ProcessLost
 from pycodec.runtime import get_runtime
 
-from .checkpoint import CHECKPOINT, recorded_settings
+from .checkpoint import CHECKPOINT, recorded
 from .data import center_crop, find_images, load_images
 from .export import Record, export
 from .loop import Run, RunOptions
@@ -22,7 +23,11 @@ from .parallel import launch
 from .recipe import Recipe, load_recipe
 from .task import make_task
 
+HOLDOUT = 4  # images
 VALIDATION_SIDE = 512  # pixels of the held-out images that are looked at, so that validation takes seconds
+
+
+Value = TypeVar("Value", int, str)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def train(
     devices: int | None = None,
     threads: int | None = None,
     workers: int = 0,
-    holdout: int = 4,
+    holdout: int | None = None,
     say: Callable[[str], None] = print,
 ) -> Trained | None:
     """Train until the recipe or the time is over, and export: what ``pycodec train`` does.
@@ -68,11 +73,11 @@ def train(
         init: weights file to start from.
         minutes: of this session.
         steps: of the last stage, instead of the recipe's.
-        first_stage: stages before it are skipped.
+        first_stage: stages before it are skipped; a run that is resumed keeps its own.
         device, devices: see `parallel.launch`.
         threads: of torch, in each process.
         workers: processes that prepare crops.
-        holdout: images kept apart for validation, the last ones.
+        holdout: images kept apart for validation, the last ones; 4, or as many as the run that is resumed.
         say: told how many images there are.
 
     Returns:
@@ -83,7 +88,12 @@ def train(
         TrainingDiverged, ProcessFailed: as `loop.Run.train`.
         WeightsMismatch, MissingWeights, PluginError: as `export.export` and `task.make_task`.
     """
-    every_setting = [*(recorded_settings(directory / CHECKPOINT) if resume else ()), *settings]
+    before = recorded(directory / CHECKPOINT) if resume else {}
+    every_setting = [*before.get("settings", ()), *settings]
+    if before:
+        first_stage = _kept("--first-stage", first_stage, before["stages"][0])
+        holdout = _kept("--holdout", holdout, before["holdout"])
+    holdout = HOLDOUT if holdout is None else holdout
     plan = _shortened(load_recipe(recipe, every_setting), recipe, steps, first_stage)
 
     def prepared() -> Run:
@@ -93,6 +103,10 @@ def train(
         if not 0 <= holdout < len(images):
             raise InvalidInput(
                 f"--holdout is {holdout}, expected 0 to {len(images) - 1}: {data} has {len(images)} images"
+            )
+        if before and len(images) != before["images"]:
+            raise InvalidInput(
+                f"{data} has {len(images)} images, expected the {before['images']} of the run that is resumed"
             )
         if processes.first:
             say(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.0f} megapixels")
@@ -135,6 +149,15 @@ def check(plan: Recipe) -> None:
     _, task = make_task(plan)
     for stage in plan.stages:
         make_optimizers(stage, task.parameter_groups(stage.name))
+
+
+def _kept(option: str, given: Value | None, own: Value) -> Value:
+    """What a run that is resumed was started with."""
+    if given not in (None, own):
+        raise InvalidInput(
+            f"{option} is {given}, expected {own}, with which the run that is resumed was started"
+        )
+    return own
 
 
 def _shortened(plan: Recipe, path: Path, steps: int | None, first_stage: str | None) -> Recipe:

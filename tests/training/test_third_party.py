@@ -127,6 +127,25 @@ def test_a_run_is_exported_as_it_stands(pycodec, photographs, finished, tmp_path
     assert ends[0] == ends[1]
 
 
+def test_a_run_that_is_resumed_keeps_its_stages_and_images(pycodec, photographs, tmp_path):
+    recipe = tmp_path / "two.toml"
+    stage = RECIPE[RECIPE.index("[[stage]]") :]
+    recipe.write_text(RECIPE.replace("only", "first") + stage.replace("only", "second"))
+    arguments = ["train", recipe, "--data", photographs, "--out", tmp_path / "run"]
+    assert pycodec(*arguments, "--first-stage", "second", "--holdout", 1, "--minutes", 0)[0] == 0
+    for option, given, own in (("--first-stage", "first", "second"), ("--holdout", 2, 1)):
+        status, _, err = pycodec(*arguments, "--resume", option, given)
+        assert status == 2 and f"{option} is {given}, expected {own}" in err
+    status, out, err = pycodec(*arguments, "--resume")
+    assert (status, err) == (0, "") and "finished" in out and "first" not in out
+    (more := tmp_path / "more").mkdir()
+    for i, path in enumerate([*photographs.iterdir()] * 2):
+        (more / f"{i}{path.suffix}").write_bytes(path.read_bytes())
+    arguments[3] = more
+    status, _, err = pycodec(*arguments, "--resume")
+    assert status == 2 and "images, expected the" in err
+
+
 def test_two_processes_and_settings(pycodec, photographs, tmp_path):
     arguments = ["train", "wall", "--data", photographs, "--out", tmp_path / "run", "--holdout", 1]
     settings = ["stage.only.batch=2", "task.start=1.0"]
