@@ -51,12 +51,17 @@ def image_files(folder: Path) -> list[Path]:
     """The losslessly stored images of ``folder``, by name.
 
     Raises:
-        InvalidInput: when there are none.
+        InvalidInput: when there are none, or it is no folder.
     """
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is no folder; expected one with images")
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in _SUFFIXES)
     if not files:
-        kinds = " ".join(sorted(_SUFFIXES))
-        raise InvalidInput(f"There is no image in {folder}; expected a folder with files of type {kinds}.")
+        kinds, others = " ".join(sorted(_SUFFIXES)), sum(p.is_file() for p in folder.glob("*"))
+        raise InvalidInput(
+            f"there is no image in {folder} that is stored without loss, of {others} files; expected some of "
+            f"{kinds}: what a lossy format left out of a picture, no codec can be measured on"
+        )
     return files
 
 

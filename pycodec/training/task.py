@@ -40,6 +40,8 @@ class TrainingTask(Protocol):
     * random numbers are drawn by torch, either one for all images or a tensor whose first dimension is the
       number of images. Those are drawn for the whole batch, of which each process gets its part.
 
+    An attribute ``stride``, where there is one, is what the sides of crops are multiples of.
+
     What ``training_step`` changes by hand, buffers or parameters, is as in the first process after each step.
     State that has to outlast a run that stops, such as a count of batches, is a buffer.
     """
@@ -86,11 +88,18 @@ def make_task(recipe: Recipe) -> tuple[Component, Any]:
             "offers no training_task; parts of a codec can be trained by a recipe of the codec 'composed'"
         )
     try:
-        return component, factory.training_task(recipe.config, recipe.task)
+        task = factory.training_task(recipe.config, recipe.task)
     except TypeError as error:
         raise InvalidInput(
             f"{component.kind} {component.name!r} does not take [config] or [task] of this recipe: {error}"
         ) from error
+    for stage in recipe.stages:
+        if stage.crop % (stride := getattr(task, "stride", 1)):
+            raise InvalidInput(
+                f"stage {stage.name!r}: crop is {stage.crop}, expected a multiple of {stride}, "
+                "the transform's stride"
+            )
+    return component, task
 
 
 def name_in_weights(component: Component) -> str:

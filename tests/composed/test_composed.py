@@ -231,7 +231,7 @@ def test_stages_and_crops_that_do_not_fit(train):
         train(recipe().replace('"entropy_model"\nsteps', '"last"\nsteps'))
     with pytest.raises(InvalidInput, match="stage 'joint' has nothing to train"):
         train(recipe("blocks", entropy_model="deflate"))
-    with pytest.raises(InvalidInput, match=r"crop is 18 in the recipe, expected a multiple .* 4"):
+    with pytest.raises(InvalidInput, match="stage 'joint': crop is 18, expected a multiple of 4"):
         train(recipe().replace("crop = 16", "crop = 18"))
 
 

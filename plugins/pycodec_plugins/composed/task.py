@@ -41,6 +41,7 @@ class ComposedTask(nn.Module):
         if len(lambdas) != 2 or not all(value > 0 for value in lambdas):
             raise InvalidInput(f"lambdas are {lambdas!r}, expected two positive numbers")
         self.parts, self.config = build_parts(config)
+        self.stride = self.parts.transform.stride
         for kind, module in self.parts.modules().items():
             self.add_module(kind, module)
         self.low, self.high = self.config["qualities"]
@@ -91,11 +92,6 @@ class ComposedTask(nn.Module):
     def training_step(self, images: Tensor, stage: str) -> Losses:
         transform, quantizer, entropy_model = self.parts
         count, _, height, width = images.shape
-        if height % transform.stride:
-            raise InvalidInput(
-                f"crop is {height} in the recipe, expected a multiple of the transform's stride, "
-                f"{transform.stride}"
-            )
         quality = self.low + (self.high - self.low) * torch.rand(count)
         whole = quality.round().clamp(self.low, self.high)
         quality = torch.where(torch.rand(count) < 0.5, whole, quality).to(images.device)

@@ -134,6 +134,7 @@ class CpmTask(nn.Module):
             raise InvalidInput(f"distortion is {distortion!r}; expected 'ms_ssim' or 'mse'")
         self.config = dict(config)
         self.transform, self.quantizer, self.entropy_model = parts(config)
+        self.stride = self.transform.stride
         self.target_bpp, self.beta, self.distortion_name = target_bpp, beta, distortion
         self.regularization, self.center_regularization = regularization, center_regularization
 

@@ -121,6 +121,7 @@ class Ctx3dTask(nn.Module):
         super().__init__()
         self.config = dict(config)
         self.transform, self.quantizer, self.entropy_model = parts(config)
+        self.stride = self.transform.stride
         self.prior = FactorizedPrior(self.transform.channels)
         self.log_lambdas = torch.tensor(lambdas).log()
 

@@ -43,6 +43,7 @@ class Decoder(nn.Module):
         self.transform = floats.transform.transform
         self.channels: int = self.transform.channels
         self._frozen = (frozen_parts(self.config, tensors),)
+        self.stride = self._frozen[0].transform.stride
 
     def trained(self) -> list[nn.Parameter]:
         """Parameters of the synthesis."""

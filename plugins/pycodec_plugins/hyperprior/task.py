@@ -70,6 +70,7 @@ class HyperpriorTask(nn.Module):
             self.distortion = Distortion("alex", MSE_WEIGHT, perceptual, lpips_weights)
         self.config = dict(config)
         self.parts = build_parts(config)
+        self.stride = self.parts.transform.stride
         for name, module in self.parts.modules().items():
             self.add_module(name, module)
         self.lambdas = list(lambdas)

@@ -50,6 +50,7 @@ class DecoderTask(nn.Module):
         super().__init__()
         self.config = dict(config)
         self.decoder = Decoder(**config)
+        self.stride = self.decoder.stride
         self.qualities = torch.tensor([float(q) for q in qualities])
         self._each = sorted(set(self.qualities.tolist()))
         self.adversarial_weight = adversarial_weight

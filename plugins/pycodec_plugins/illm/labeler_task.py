@@ -52,6 +52,7 @@ class LabelerTask(nn.Module):
         if unknown := sorted(config.keys() - {"labeler"}):
             raise InvalidInput(f"[config] of a labeler has {unknown[0]!r}, expected [config.labeler] alone")
         self.model = VQVAE(**config.get("labeler", {}))
+        self.stride = self.model.labeler.stride
         self.rho_weight, self.beta, self.patience = rho_weight, beta, patience
         # No submodule: its weights are no part of a checkpoint.
         self.distortion = Distortion("vgg", mse_weight, perceptual, lpips_weights)
