@@ -71,7 +71,8 @@ def test_a_user_chooses_when_decoding(
     usual, other = (np.asarray(Image.open(tmp_path / f"{name}.png")).mean() for name in ("usual", "other"))
     assert other > usual + 4
     capfd.readouterr()
-    assert cli.main(["decompress", str(tmp_path / "x.pci"), *given, "--decoder", "better"]) == 2
+    better = ["-o", str(tmp_path / "better.png"), "--decoder", "better"]
+    assert cli.main(["decompress", str(tmp_path / "x.pci"), *given, *better]) == 2
     assert "no decoder 'better', expected one of mse" in capfd.readouterr().err
 
 
