@@ -58,7 +58,7 @@ def test_a_decoded_image_has_the_size_of_the_original() -> None:
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no image in .* without loss, of 0 files"):
+    with pytest.raises(InvalidInput, match=r"no image in .* without loss, of 0 files"):
         rd.image_files(tmp_path)
 
 

@@ -278,7 +278,7 @@ def test_mistakes_are_found_before_anything_is_trained(sweep, site, old, new, se
         (["--file", "coarse"], "--file 'coarse', expected NAME=PATH"),
         (["--file", "fine=x"], "sweep 'grid' has no file 'fine', expected one of coarse"),
         (["--file", "coarse=x"], "no file x, which this sweep calls 'coarse'"),
-        (["--images", "out"], "no image in out"),
+        (["--images", "out"], "out is no folder"),
         (["--data", "nowhere"], "nowhere: not a folder"),
     ],
 )
