@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from dataclasses import replace
@@ -358,7 +359,11 @@ class Codec:
     def _move(self, device: str) -> None:
         check_device(device)
         for part in self._modules():
-            part.to(device)
+            held = next(itertools.chain(part.parameters(), part.buffers()), None)
+            if held is not None and held.device != torch.device(
+                device
+            ):  # to() alone takes as long as a layer
+                part.to(device)
 
     def _codes_on(self, device: str) -> bool:
         """Whether symbols stay on this device and are coded there."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TILE_PIXELS = 2**23
 """An image of more is worked on in tiles, of at most so many pixels without their halos."""
 
+_ROWS = 32  # of pixels, which stay in the cache from one operation on them to the next
+
 
 def transform_input(rgb: np.ndarray, stride: int, step: int, device: str) -> tuple[Tensor, Tensor]:
     """Pixels [1, 3, H, W], padded to the stride, and the quality [1]."""
@@ -163,5 +165,8 @@ def _channels_last(y: Tensor) -> Tensor:  # [1, C, h, w]
 def _pixels(x: Tensor) -> np.ndarray:  # [H, W, 3] around 0, to uint8
     if x.device.type != "cpu":
         return (x + 128).clamp_(0, 255).round_().to(torch.uint8).contiguous().cpu().numpy()
-    rgb = x.numpy() + np.float32(128)  # by numpy as in _channels_last
-    return np.rint(np.clip(rgb, 0, 255, out=rgb), out=rgb).astype(np.uint8, order="C")
+    values, pixels = x.numpy(), np.empty(x.shape, np.uint8)  # by numpy as in _channels_last
+    for top in range(0, len(values), _ROWS):
+        rgb = values[top : top + _ROWS] + np.float32(128)
+        pixels[top : top + _ROWS] = np.rint(np.clip(rgb, 0, 255, out=rgb), out=rgb)
+    return pixels

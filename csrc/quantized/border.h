@@ -6,9 +6,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
-#include "base/huge_pages.h"
+#include "base/kept_memory.h"
 #include "quantized/layers.h"
 
 namespace pycodec::quantized {
@@ -16,18 +15,19 @@ namespace pycodec::quantized {
 class BorderedCodes {
  public:
   BorderedCodes(Size size, size_t channels)
-      : width_(size.width), height_(size.height), row_(size.width + size_t{1}), channels_(channels) {
-    const size_t n = ((height_ + 2) * row_ + 1 + kMaxTile) * channels_;
-    codes_.reset(new int16_t[n]);
-    expect_first_writes(codes_.get(), n * sizeof(int16_t));
-    std::fill_n(codes_.get(), (row_ + 1) * channels_, 0);
-    std::fill(at((height_ - 1) * row_ + width_), codes_.get() + n, 0);
+      : width_(size.width),
+        height_(size.height),
+        row_(size.width + size_t{1}),
+        channels_(channels),
+        codes_(elements()) {
+    std::fill_n(codes_.data(), (row_ + 1) * channels_, 0);
+    std::fill(at((height_ - 1) * row_ + width_), codes_.data() + elements(), 0);
   }
 
   size_t channels() const { return channels_; }
   // Flat positions from the first of the map to the last; of every row the last is the border.
   size_t positions() const { return height_ * row_ - 1; }
-  int16_t* at(size_t position) const { return codes_.get() + (row_ + 1 + position) * channels_; }
+  int16_t* at(size_t position) const { return codes_.data() + (row_ + 1 + position) * channels_; }
   std::array<ptrdiff_t, 9> taps() const {
     std::array<ptrdiff_t, 9> taps;
     for (int t = 0; t < 9; ++t) taps[t] = (t / 3 - 1) * static_cast<ptrdiff_t>(row_) + t % 3 - 1;
@@ -55,8 +55,10 @@ class BorderedCodes {
   }
 
  private:
+  size_t elements() const { return ((height_ + 2) * row_ + 1 + kMaxTile) * channels_; }
+
   size_t width_, height_, row_, channels_;
-  std::unique_ptr<int16_t[]> codes_;  // not cleared
+  Kept<int16_t> codes_;
 };
 
 }  // namespace pycodec::quantized

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/huge_pages.h"
+#include "base/kept_memory.h"
 #include "base/thread_pool.h"
 #include "quantized/border.h"
 
@@ -114,8 +115,8 @@ void Conv::forward(Size size, const float* x, float* y, bool add, Options option
 
   if (side_ == 1) {
     in_parts(size.height * width, options.threads, [&](size_t begin, size_t end) {
-      std::vector<int16_t> codes((kChunk + kMaxTile) * channels);
-      std::vector<int32_t> sums((kChunk + kMaxTile) * stride);
+      const Kept<int16_t> codes((kChunk + kMaxTile) * channels);
+      const Kept<int32_t> sums((kChunk + kMaxTile) * stride);
       for (size_t at = begin; at < end; at += kChunk) {
         const size_t n = std::min(kChunk, end - at);
         for (size_t p = 0; p < n; ++p) {
@@ -133,7 +134,7 @@ void Conv::forward(Size size, const float* x, float* y, bool add, Options option
   });
   const std::array<ptrdiff_t, 9> taps = codes.taps();
   in_parts(codes.positions(), options.threads, [&](size_t begin, size_t end) {
-    std::vector<int32_t> sums((kChunk + kMaxTile) * stride);
+    const Kept<int32_t> sums((kChunk + kMaxTile) * stride);
     for (size_t at = begin; at < end; at += kChunk) {
       const size_t n = std::min(kChunk, end - at);
       weights_.multiply(codes.at(at), {taps.data(), taps.size()}, n, sums.data());
@@ -178,10 +179,10 @@ void PartialBlock::forward(Size size, float* x, const float* hidden_bias, Option
   const std::array<ptrdiff_t, 9> taps = part_codes.taps();
   in_parts(part_codes.positions(), options.threads, [&](size_t begin, size_t end) {
     constexpr size_t kRoom = kChunk + kMaxTile;
-    std::vector<int16_t> codes(kRoom * expand_.padded_inputs());
-    std::vector<uint8_t> hidden_codes(kRoom * project_.padded_inputs() * project_.code_bytes());
-    std::vector<int32_t> sums(kRoom *
-                              std::max({spatial_.sum_stride(), expand_.sum_stride(), project_.sum_stride()}));
+    const Kept<int16_t> codes(kRoom * expand_.padded_inputs());
+    const Kept<uint8_t> hidden_codes(kRoom * project_.padded_inputs() * project_.code_bytes());
+    const Kept<int32_t> sums(kRoom *
+                             std::max({spatial_.sum_stride(), expand_.sum_stride(), project_.sum_stride()}));
     const size_t row = expand_.padded_inputs();
     const size_t hidden_row = project_.padded_inputs() * project_.code_bytes();
     for (size_t at = begin; at < end; at += kChunk) {

@@ -13,6 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from pycodec.errors import InvalidInput
+from pycodec.images import as_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 
@@ -30,17 +31,14 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def load_images(files: list[Path], threads: int = 4) -> list[np.ndarray]:
-    """Every file as RGB [H, W, 3] uint8. All stay in memory: decoding again at each step costs more."""
+    """Every file as RGB [H, W, 3] uint8, as codecs see it. All stay in memory: decoding again at each step
+    costs more.
 
-    def read(path: Path) -> np.ndarray:
-        try:
-            with Image.open(path) as image:
-                return np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:  # whatever Pillow makes of a damaged file
-            raise InvalidInput(f"{path}: not an image that can be read, {error}; remove it") from error
-
+    Raises:
+        InvalidInput: names the file that cannot be read.
+    """
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(read, files))
+        return list(pool.map(lambda path: as_picture(path).rgb, files))
 
 
 def center_crop(image: np.ndarray, side: int) -> np.ndarray:

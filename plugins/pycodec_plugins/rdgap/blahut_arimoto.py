@@ -14,7 +14,8 @@ from pycodec.errors import InvalidInput
 from pycodec.images import as_picture
 from pycodec.optimization.files import cost
 
-from .estimators import Point, averages, check_whole
+from .estimators import Point, averages
+from .options import check_whole
 
 LEVELS = 256
 SLOPES = 1e-7, 50.0  # from a rate of nothing to the entropy, for levels a unit apart

@@ -38,6 +38,8 @@ from pycodec.optimization.latents import STEPS, annealed, posterior
 from pycodec.optimization.target import ImageTarget, Target
 from pycodec.types import LatentModel
 
+from .options import check_whole
+
 
 class Point(NamedTuple):
     """Rate and squared error of one image, each with its standard error; of a file, what an ideal coder would
@@ -92,16 +94,6 @@ def ideal_bits(codec: Any, data: bytes) -> float:
         return math.nan
     header, _ = bitstream.parse_header(data)
     return codec.entropy_model.code_length_bits(codec.file_symbols(data), header.quality_step)
-
-
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Refuse an option that is no whole number of at least ``least``.
-
-    Raises:
-        InvalidInput: says so.
-    """
-    if type(value) is not int or value < least:
-        raise InvalidInput(f"{name} is {value}, expected a whole number, {least} or more")
 
 
 class OperationalRD:

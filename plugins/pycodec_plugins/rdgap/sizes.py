@@ -12,6 +12,8 @@ from typing import Any
 
 from pycodec.errors import InvalidInput
 
+from .options import check_whole
+
 SIZES = ((1, 96), (2, 128), (3, 192), (4, 256), (6, 320), (8, 384), (10, 512), (12, 640))
 """(depth, width) of size 1 to 8: blocks, and channels, at stride 16; as many blocks, of half the channels, at
 stride 8. Both ways."""
@@ -52,11 +54,12 @@ def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
     }
     config = {"qualities": 1, "transform": {"name": "residual_dct", "config": transform}, "hyper": HYPER}
     if "posterior" in options:
-        _check_counts(posterior=options["posterior"])
+        check_whole("config.posterior", options["posterior"], 1)
         config["hyper"] = {**HYPER, "posterior": options["posterior"]}
         config["entropy_model"] = {"scale_min": BOUND_SCALE_MIN}
     if "context" in options:
-        _check_counts(**{f"context.{name}": value for name, value in options["context"].items()})
+        for name, value in options["context"].items():
+            check_whole(f"config.context.{name}", value, 1)
         context = {"context": dict(options["context"])}
         config["quantizer"] = {"name": "quadtree_centered", **context}
         config["entropy_model"] = {
@@ -65,12 +68,6 @@ def config_of(options: Mapping[str, Any], lam: float) -> dict[str, Any]:
             **config.get("entropy_model", {}),
         }
     return config
-
-
-def _check_counts(**options: Any) -> None:
-    for name, value in options.items():
-        if type(value) is not int or value < 1:
-            raise InvalidInput(f"config.{name} is {value}, expected a whole number, 1 or more")
 
 
 def shape_of(options: Mapping[str, Any]) -> tuple[int, int]:
