@@ -14,7 +14,7 @@ train() {
     if [[ -e $run/finished ]]; then return 0; fi
     if [[ $from != - ]]; then
         [[ -e $runs/$from/finished ]] || return 1
-        init=(--init "$runs/$from"/*.safetensors)
+        init=(--init "$runs/$from"/res_*.safetensors)
     fi
     mkdir -p "$run"
     exec {lock}> "$run/lock"

@@ -293,7 +293,7 @@ class Codec:
         if header.codec != self.name:
             raise WeightsMismatch(
                 f"this file was written by codec {header.codec!r}, not {self.name!r}; "
-                "pycodec.decompress finds the codec"
+                "name no codec: pycodec.decompress finds it"
             )
         own = self.fingerprint[: len(header.fingerprint)]
         if header.fingerprint != own:

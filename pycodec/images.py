@@ -106,7 +106,7 @@ def as_picture(image: ImageLike) -> Picture:
     if isinstance(image, Picture):
         return image
     if isinstance(image, (str, os.PathLike)):
-        return _read(Path(image))
+        return _read(Path(image), os.fspath(image))
     if isinstance(image, Image.Image):
         return _from_pil(image)
     if isinstance(image, np.ndarray):
@@ -117,6 +117,15 @@ def as_picture(image: ImageLike) -> Picture:
     raise InvalidInput(
         f"{type(image).__name__} is no image, expected a path, a PIL image, a numpy array or a tensor"
     )
+
+
+def picture_of(data: bytes, name: str) -> Picture:
+    """The picture that the bytes of an image file hold; errors call the file ``name``.
+
+    Raises:
+        InvalidInput, LimitExceeded: as `as_picture`.
+    """
+    return _read(io.BytesIO(data), name)
 
 
 def to_pil(
@@ -198,6 +207,23 @@ def format_of(path: str | os.PathLike[str]) -> str:
     return name
 
 
+def refuse_other_suffix(path: str | os.PathLike[str], suffix: str) -> None:
+    """A file is not to be called what it is not.
+
+    Args:
+        suffix: of the format that is to be written, ".pci".
+
+    Raises:
+        InvalidInput: the name ends in the suffix of another format that Pillow or pycodec knows.
+    """
+    known = {**Image.registered_extensions(), ".pci": "PCI"}
+    found, own = Path(path).suffix.lower(), suffix.lower()
+    if found in known and found != own and known[found] != known.get(own):
+        raise InvalidInput(
+            f"{path} is to be a {own} file, and ends in {found}; end it in {own}, or choose another codec"
+        )
+
+
 def encoded(image: Image.Image, image_format: str, path: str | os.PathLike[str]) -> bytes:
     """A decoded image as a file of one of Pillow's formats, with its colour profile.
 
@@ -266,17 +292,17 @@ def unpack_icc(data: bytes) -> bytes:
     return icc
 
 
-def _read(path: Path) -> Picture:
+def _read(file: Path | io.BytesIO, name: str) -> Picture:
     try:
-        with opened(path) as image:
+        with opened(file) as image:
             return _from_pil(image)
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"cannot read {path}: not an image of a format Pillow knows") from error
+        raise InvalidInput(f"cannot read {name}: not an image of a format Pillow knows") from error
     except InvalidInput as error:
-        raise type(error)(f"cannot read {path}: {error}") from error
+        raise type(error)(f"cannot read {name}: {error}") from error
     except _READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
-        raise InvalidInput(f"cannot read {path}: {reason}") from error
+        raise InvalidInput(f"cannot read {name}: {reason}") from error
 
 
 def _from_pil(image: Image.Image) -> Picture:

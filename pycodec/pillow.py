@@ -163,6 +163,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 def _codec(codec: str | Codec | None, weights_file: str | os.PathLike[str] | None) -> Codec:
     from pycodec.codec import Codec
 
+    name = codec
     if codec is None or isinstance(codec, str):
         codec = loading.load_kept(codec, weights_file)
     elif weights_file is not None:
@@ -170,7 +171,8 @@ def _codec(codec: str | Codec | None, weights_file: str | os.PathLike[str] | Non
             "both a codec with its weights and weights_file are given, expected one of the two"
         )
     if not isinstance(codec, Codec):
-        raise InvalidInput(f"{codec!r} writes no {SUFFIX} files, expected a pycodec.Codec or its name")
+        named = f"codec {name!r}" if isinstance(name, str) else f"a {type(codec).__name__}"
+        raise InvalidInput(f"{named} writes no {SUFFIX} files, expected a pycodec.Codec, or the name of one")
     return codec
 
 

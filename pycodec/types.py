@@ -275,7 +275,11 @@ class Estimator(Protocol):
 
 
 class Codec(Protocol):
-    """A named composition of the others; factories return a ``pycodec.Codec``, which keeps this contract."""
+    """A named composition of the others; factories return a ``pycodec.Codec``, which keeps this contract.
+
+    What else writes .pci files takes all arguments that it takes. A codec of less, such as this alone, has
+    files of a format of its own, whose suffix it declares (`DeclaredCodec`).
+    """
 
     fingerprint: bytes
     """sha256 over configuration and weights: a stream is only decoded by the codec that wrote it."""
@@ -315,7 +319,7 @@ class DeclaredCodec(Protocol):
     default_quality: float
     """``quality`` where a user names none; without it, they have to."""
     suffix: str
-    """Of its files, ".jpg"; without it they are .pci files."""
+    """Of its files, ".jpg"; without it they are .pci files, and it has the arguments of ``pycodec.Codec``."""
     media_type: str
     """Of its files, "image/jpeg", if web browsers show them."""
 

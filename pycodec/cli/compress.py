@@ -58,7 +58,8 @@ def command(
     threads: int | None,
     profile: bool,
 ) -> None:
-    """Compress the image IN, of any format Pillow reads, to a .pci file.
+    """Compress the image IN, of any format Pillow reads, to a .pci file; - stands for standard input, and for
+    standard output.
 
     Grey stays grey, transparency is kept without loss, and so is the colour profile. EXIF orientation is
     applied; other metadata are dropped. A classical codec writes a file of its own format, and refuses what
@@ -68,9 +69,14 @@ def command(
     only if bits per pixel plus lambda times the squared error came out lower. Codecs of the hyperprior family
     can, and cpm.
     """
-    from pycodec.images import as_picture
+    from pycodec import images
 
-    picture = as_picture(source)
+    if source == "-":
+        if output is None:
+            raise InvalidInput("what is read from standard input has no name; name the output with -o")
+        picture = images.picture_of(files.read_bytes(source), "standard input")
+    else:
+        picture = images.as_picture(source)
     for note in picture.notes:
         click.echo(f"warning: {source}: {note}", err=True)
     if lam is not None and optimize is None:
@@ -78,8 +84,10 @@ def command(
     if bpp is not None and optimize is not None:
         raise InvalidInput("--optimize starts from a quality; leave out --bpp")
     codec = loading.load(name, weights_file=weights)
-    target = str(Path(source).with_suffix(getattr(codec, "suffix", ".pci"))) if output is None else output
+    suffix = getattr(codec, "suffix", ".pci")
+    target = str(Path(source).with_suffix(suffix)) if output is None else output
     refuse_same_file(source, target)
+    images.refuse_other_suffix(target, suffix)
     if output is None and not target.endswith(".pci"):
         refuse_existing(target)
     use_threads(threads)
@@ -108,8 +116,7 @@ def _coded(codec: Any, picture: Picture, quality: float | None, bpp: float | Non
     if not hasattr(codec, "suffix"):
         data: bytes = codec.compress(picture, quality, bpp, device)
         return data
-    if device != "cpu":
-        raise InvalidInput(f"codecs that write {codec.suffix} run on the CPU; leave out --device {device}")
+    refuse_device(codec, device)
     if bpp is None:
         quality = getattr(codec, "default_quality", None) if quality is None else quality
         if quality is None:
@@ -179,6 +186,16 @@ def profile_line(stages: dict[str, float], seconds: float) -> str:
     """Milliseconds by stage, and of the whole."""
     parts = [f"{name} {1e3 * taken:.1f} ms" for name, taken in stages.items()]
     return f"{', '.join(parts)}; {1e3 * seconds:.1f} ms in all"
+
+
+def refuse_device(codec: Any, device: str) -> None:
+    """A codec with a format of its own knows no device but the CPU.
+
+    Raises:
+        InvalidInput: another is asked for.
+    """
+    if device != "cpu":
+        raise InvalidInput(f"codecs that write {codec.suffix} run on the CPU; leave out --device {device}")
 
 
 def refuse_existing(target: str) -> None:

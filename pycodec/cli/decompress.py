@@ -8,9 +8,28 @@ from pathlib import Path
 import click
 
 from pycodec import bitstream, files, images, loading, profiling
-from pycodec.cli.compress import profile_line, refuse_existing, refuse_same_file, use_threads, waiting
+from pycodec.cli.compress import (
+    profile_line,
+    refuse_device,
+    refuse_existing,
+    refuse_same_file,
+    use_threads,
+    waiting,
+)
 from pycodec.cli.large import max_pixels_option, shown
 from pycodec.errors import InvalidInput
+
+
+def header_of(source: str, data: bytes) -> bitstream.Header:
+    """Of a .pci file.
+
+    Raises:
+        InvalidInput: an image file of another format.
+        CorruptStream, UnsupportedVersion: as `bitstream.parse_header`.
+    """
+    if not data.startswith(bitstream.MAGIC) and Path(source).suffix.lower() in images.readable_suffixes():
+        raise InvalidInput(f"{source} is no .pci file; name the codec that wrote it with --codec")
+    return bitstream.parse_header(data)[0]
 
 
 class Crop(click.ParamType):
@@ -72,12 +91,13 @@ def command(
     start = time.perf_counter()
     with profiling.profile(waiting(device) if profile else None) as stages:
         if name is None:
-            header, _ = bitstream.parse_header(data)
+            header = header_of(source, data)
             with shown(header.width * header.height):
                 image = decompress(data, device, weights, decoder, crop)
         else:
             codec = loading.load(name, weights_file=weights, decoder=decoder)
             if hasattr(codec, "suffix"):  # classical codecs know no device, and no crops
+                refuse_device(codec, device)
                 image = codec.decompress(data)
                 box = images.crop_box(crop, *image.size)
                 image = image.crop((box.left, box.top, box.right, box.bottom))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -49,6 +50,30 @@ def described_by_json(subject: Subject) -> None:
         f"fingerprint is {c.fingerprint.hex()[:16]}, made again {other.fingerprint.hex()[:16]}, expected the "
         "same; let it depend on configuration and weights alone",
     )
+
+
+@check("codec")
+def takes_what_commands_pass(subject: Subject) -> None:
+    """A codec that writes .pci files has the arguments of `pycodec.Codec`, which the commands pass: compress
+    an image, a quality or bits per pixel, and a device; decompress a file, a device and a crop. One with a
+    format of its own names the suffix.
+    """
+    c = subject.component
+    if subject.foreign_suffix is not None:
+        skip(f"its files are {subject.foreign_suffix} files, which commands ask for less")
+    require(
+        callable(getattr(c, "quality_step", None)),
+        "a codec without suffix has no quality_step(), expected that of pycodec.Codec; derive from it, or name "
+        "the suffix of a format of its own",
+    )
+    for method, given in {"compress": (None, None, 1.0, "cpu"), "decompress": (b"", "cpu", None)}.items():
+        try:
+            signature(getattr(c, method)).bind(*given)
+        except TypeError as error:
+            raise CheckFailure(
+                f"{method}{signature(getattr(c, method))} of a codec without suffix: {error}, expected the "
+                f"arguments of pycodec.Codec.{method}; take them, or name the suffix of a format of its own"
+            ) from error
 
 
 @check("codec")

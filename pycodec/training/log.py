@@ -33,7 +33,7 @@ class NoLog:
     def step(self, step: int, stage: str, scalars: dict[str, float]) -> None:
         pass
 
-    def event(self, event: str, step: int, scalars: dict[str, float]) -> None:
+    def event(self, event: str, step: int, scalars: dict[str, float], sentence: str = "") -> None:
         pass
 
 
@@ -98,11 +98,11 @@ class RunLog:
         self.progress.update(self.bar, completed=step, description=stage, figures=figures)
         self._write("step", step, {"seconds": time.monotonic() - self.began, **means})
 
-    def event(self, event: str, step: int, scalars: dict[str, float]) -> None:
-        """Report a validation or the start of a stage at once."""
+    def event(self, event: str, step: int, scalars: dict[str, float], sentence: str = "") -> None:
+        """Report a validation or the start of a stage at once, as its figures or in a sentence."""
         self._write(event, step, scalars)
         figures = "  ".join(f"{key} {value:.4g}" for key, value in scalars.items())
-        self.console.print(f"{event} at step {step}: {figures}", soft_wrap=True)
+        self.console.print(sentence or f"{event} at step {step}: {figures}", soft_wrap=True)
 
     def _write(self, event: str, step: int, scalars: dict[str, float]) -> None:
         files.append_line(self.file, json.dumps({"event": event, "step": step, **scalars}).encode())

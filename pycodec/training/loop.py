@@ -189,7 +189,13 @@ class Run:
         stage = recipe.stages[index]
         self.stage_index = index
         self.optimizers = self._optimizers(index, stage)
-        self.log_event("stage", log, {"index": float(index)})
+        self.log_event(
+            "stage",
+            log,
+            {"index": float(index)},
+            f"stage {stage.name}: {stage.steps} steps from {self.step - inner}, {stage.batch} crops of {stage.crop} "
+            f"x {stage.crop} each",
+        )
         first = self.step - inner
         clock, cpu = time.monotonic(), time.process_time()
         batches = self._batches(stage, index, inner)
@@ -273,8 +279,10 @@ class Run:
             means = {key: float(np.mean([row[key] for row in rows])) for key in common}
             self.log_event("validation", log, means)
 
-    def log_event(self, event: str, log: RunLog | NoLog, scalars: dict[str, float]) -> None:
-        log.event(event, self.step, scalars)
+    def log_event(
+        self, event: str, log: RunLog | NoLog, scalars: dict[str, float], sentence: str = ""
+    ) -> None:
+        log.event(event, self.step, scalars, sentence)
         if self.processes.first:
             self.options.on_event(event, self.step, scalars)
 

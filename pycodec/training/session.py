@@ -109,7 +109,7 @@ def train(
                 f"{data} has {len(images)} images, expected the {before['images']} of the run that is resumed"
             )
         if processes.first:
-            say(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.0f} megapixels")
+            say(f"{len(images)} images, {sum(i.size for i in images) / 3e6:.3g} megapixels in all")
         history = task.initialize(init).get("model_card", {}).get("runs", []) if init is not None else []
         options = RunOptions(directory, resume, minutes, processes, workers, get_runtime().training_event)
         kept = len(images) - holdout

@@ -84,6 +84,8 @@ def test_a_classical_file_is_decompressed_by_the_codec_that_is_named(run: Run, p
     with Image.open(back) as image:
         expected = pycodec.load("jpeg2000").decompress(file.read_bytes())
         np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+    status, _, err = run("decompress", "--codec", "jpeg2000", file, "-o", back, "--device", "cuda")
+    assert (status, err) == (2, "error: codecs that write .j2k run on the CPU; leave out --device cuda\n")
     status, _, err = run("decompress", "--codec", "jpeg", file, "-o", back)
     assert (status, err) == (2, "error: not a JPEG file: Pillow does not know it\n")
 

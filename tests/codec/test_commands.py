@@ -79,6 +79,19 @@ def test_there_and_back(run, picture, stream, tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "back.png")), np.asarray(Image.open(picture)))
 
 
+def test_standard_input_and_output(installed, picture, stream):
+    def piped(data: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "pycodec", *arguments]
+        return subprocess.run(command, env=installed, input=data, capture_output=True, check=False)
+
+    there = piped(picture.read_bytes(), "compress", "-", "--codec", "toy", "--quality", "8", "-o", "-")
+    assert there.returncode == 0
+    assert there.stdout == stream.read_bytes()
+    wrong = piped(b"no image", "compress", "-", "--codec", "toy", "-o", "-")
+    assert (wrong.returncode, wrong.stdout) == (2, b"")
+    assert b"cannot read standard input: not an image" in wrong.stderr
+
+
 def test_compress_reports_size_and_rate(run, picture, tmp_path):
     target = tmp_path / "small.pci"
     status, out, err = run("compress", picture, "-o", target, "--codec", "toy", "--bpp", 18)
@@ -212,8 +225,14 @@ def test_demo_takes_an_image_too_small_for_ms_ssim(run, picture, tmp_path):
         (["compress", "picture.png", "--bpp", "1", "--quality", "5"], "both quality and bpp"),
         (["compress", "picture.png", "--codec", "toi"], "unknown codec 'toi'; did you mean 'toy'"),
         (["compress", "picture.png", "--device", "abacus"], "'abacus' is not one of"),
+        (["compress", "-"], "what is read from standard input has no name; name the output with -o"),
+        (["compress", "picture.png", "-o", "a.JPG"], "a.JPG is to be a .pci file, and ends in .jpg; end it in"),
         (["decompress", "none.pci", "-o", "out.png"], "none.pci: No such file"),
-        (["decompress", "picture.png", "-o", "out.png"], "not a .pci file: it begins with 89 50 4e 47"),
+        (
+            ["decompress", "picture.png", "-o", "out.png"],
+            "is no .pci file; name the codec that wrote it with",
+        ),
+        (["decompress", "text", "-o", "out.png"], "not a .pci file: it begins with 6e 6f 20 69"),
         (["decompress", "picture.pci", "-o", "out.xyz"], "Pillow writes no .xyz; name it .png"),
         (["decompress", "picture.pci", "-o", "out"], "Pillow writes no file without suffix"),
         (["decompress", "picture.pci", "-o", "picture.pci"], "picture.pci is the input itself"),
@@ -225,6 +244,7 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(
     fails, stream, tmp_path, monkeypatch, arguments, sentence
 ):
     tmp_path.joinpath("text.png").write_text("no image")
+    tmp_path.joinpath("text").write_text("no image")
     monkeypatch.chdir(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert sentence in fails(*arguments)

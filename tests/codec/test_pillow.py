@@ -340,7 +340,8 @@ def test_options_of_save_are_those_of_compress(rgb, toy, other_toy):
         ({"bpp": b"1"}, InvalidInput, "bpp b'1', expected a number"),
         ({"bpp": 1, "quality": 1}, InvalidInput, "both quality and bpp are given"),
         ({"codec": "toi"}, UnknownComponent, "did you mean 'toy'"),
-        ({"codec": Image}, InvalidInput, "writes no .pci files, expected a pycodec.Codec or its name"),
+        ({"codec": Image}, InvalidInput, "a module writes no .pci files, expected a pycodec.Codec"),
+        ({"codec": "jpeg"}, InvalidInput, "codec 'jpeg' writes no .pci files"),
         ({"codec": toy, "weights_file": "mine"}, InvalidInput, "both a codec .* and weights_file are given"),
         ({"weights_file": "nowhere.safetensors"}, MissingWeights, "nowhere.safetensors"),
     ):

@@ -746,6 +746,23 @@ class ArrayConfig(Codec):
         return {"gain": np.ones(3)}
 
 
+@breaks("codec", "takes_what_commands_pass")
+class WithoutDevice(Codec):
+    def compress(self, image, quality=None):
+        return super().compress(image, quality)
+
+
+@breaks("codec", "takes_what_commands_pass")
+class WithoutCrop(Codec):
+    def decompress(self, data, device="cpu"):
+        return super().decompress(data, device)
+
+
+@breaks("codec", "takes_what_commands_pass")
+class WithoutSteps(Codec):
+    quality_step = None
+
+
 @breaks("codec", "round_trip")
 class Opaque(Codec):
     def decompress(self, data, device="cpu"):

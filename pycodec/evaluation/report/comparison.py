@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pycodec import bitstream, files
-from pycodec.errors import InvalidInput
+from pycodec.errors import InvalidInput, PycodecError
 from pycodec.evaluation import inspection
 from pycodec.evaluation.report import maps, page
 from pycodec.evaluation.report.scene import (
@@ -109,9 +109,12 @@ def _opened(path: Path, original: Picture | None = None) -> tuple[bytes, Picture
         return data, as_picture(path), None
     from pycodec import loading  # with torch: only once there is something to decode
 
-    header, _ = bitstream.parse_header(data)
-    codec = loading.codec_for(header.codec, header.fingerprint)
-    picture = as_picture(codec.decompress(data))
+    try:
+        header, _ = bitstream.parse_header(data)
+        codec = loading.codec_for(header.codec, header.fingerprint)
+        picture = as_picture(codec.decompress(data))
+    except PycodecError as error:
+        raise type(error)(f"{path}: {error}") from error
     if original is not None and original.size != picture.size:
         original = None
     return data, picture, maps.inside(path.name, inspection.inspect_file(codec, data, original))
