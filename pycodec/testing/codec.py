@@ -63,8 +63,8 @@ def takes_what_commands_pass(subject: Subject) -> None:
         skip(f"its files are {subject.foreign_suffix} files, which commands ask for less")
     require(
         callable(getattr(c, "quality_step", None)),
-        "a codec without suffix has no quality_step(), expected that of pycodec.Codec; derive from it, or name "
-        "the suffix of a format of its own",
+        "a codec without suffix has no quality_step(), expected that of pycodec.Codec; derive from it, or "
+        "name the suffix of a format of its own",
     )
     for method, given in {"compress": (None, None, 1.0, "cpu"), "decompress": (b"", "cpu", None)}.items():
         try:

@@ -193,8 +193,8 @@ class Run:
             "stage",
             log,
             {"index": float(index)},
-            f"stage {stage.name}: {stage.steps} steps from {self.step - inner}, {stage.batch} crops of {stage.crop} "
-            f"x {stage.crop} each",
+            f"stage {stage.name}: {stage.steps} steps from {self.step - inner}, {stage.batch} crops of "
+            f"{stage.crop} x {stage.crop} each",
         )
         first = self.step - inner
         clock, cpu = time.monotonic(), time.process_time()

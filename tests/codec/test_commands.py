@@ -226,7 +226,10 @@ def test_demo_takes_an_image_too_small_for_ms_ssim(run, picture, tmp_path):
         (["compress", "picture.png", "--codec", "toi"], "unknown codec 'toi'; did you mean 'toy'"),
         (["compress", "picture.png", "--device", "abacus"], "'abacus' is not one of"),
         (["compress", "-"], "what is read from standard input has no name; name the output with -o"),
-        (["compress", "picture.png", "-o", "a.JPG"], "a.JPG is to be a .pci file, and ends in .jpg; end it in"),
+        (
+            ["compress", "picture.png", "-o", "a.JPG"],
+            "a.JPG is to be a .pci file, and ends in .jpg; end it in",
+        ),
         (["decompress", "none.pci", "-o", "out.png"], "none.pci: No such file"),
         (
             ["decompress", "picture.png", "-o", "out.png"],
