@@ -2,8 +2,9 @@
 
 A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, ms-ssim, codec, range-coder,
 context-decode, masked-conv3d, each from its results file; goals, from all that is timed; cuda, from the files
-of GPUs; verify, from those of the codecs that were checked; gap, from the reports of pycodec gap; for a codec
-that ships weights, card-CODEC (how they were trained) and rd-points-CODEC.
+of GPUs; verify and optimize, from those of the codecs that were checked and whose files were optimised; gap,
+from the reports of pycodec gap; for a codec that ships weights, card-CODEC (how they were trained) and
+rd-points-CODEC.
 With --check nothing is written; exit status 1 when a table or a plot is not up to date.
 """
 
@@ -21,11 +22,12 @@ from pycodec.errors import InvalidInput
 from pycodec.files import write_bytes
 
 from . import common, figures
-from .tables import CARDS, TABLES, TIMED, cuda_table, gap_table, goals_table, verify_table
+from .tables import CARDS, TABLES, TIMED, cuda_table, gap_table, goals_table, optimize_table, verify_table
 
 FOLDER_TABLES = {
     "cuda": cuda_table,
     "gap": gap_table,
+    "optimize": optimize_table,
     "verify": verify_table,
 }  # of all results files of a kind
 MARKER = re.compile(r"(<!-- results:([a-z0-9_.-]+) -->\n).*?(<!-- /results:\2 -->)", re.DOTALL)
@@ -87,6 +89,7 @@ def main() -> int:
         default=[
             common.ROOT / "README.md",
             common.ROOT / "benchmarks" / "README.md",
+            common.ROOT / "docs" / "bounds.md",
             common.ROOT / "docs" / "illm.md",
             common.ROOT / "docs" / "res.md",
             common.ROOT / "docs" / "large.md",

@@ -124,6 +124,32 @@ def verify_table(results: Path) -> str:
     return markdown(["check", *(document["codec"] for document in documents)], rows) + "".join(captions)
 
 
+def optimize_table(results: Path) -> str:
+    """What optimising files for their image gained, of each codec and quality."""
+    documents = [common.read_json(path) for path in sorted(results.glob("optimize_*.json"))]
+    if not documents:
+        return "Not measured yet.\n"
+    rows = [
+        [
+            document["codec"],
+            f"{one['quality']:g}",
+            f"{document['steps']:,}",
+            f"{one['lower']} of {one['images']}",
+            f"{one['lagrangian_percent']:+.1f} %",
+            f"{one['worst_percent']:+.1f} %",
+            f"{one['bytes_percent']:+.1f} %",
+            f"{one['psnr_db']:+.2f} dB",
+            f"{one['seconds']:.0f}",
+        ]
+        for document in documents
+        for one in document["qualities"]
+    ]
+    headings = ["codec", "quality", "steps", "rate + lambda error is lower", "mean", "least", "bytes", "PSNR"]
+    headings.append("seconds an image")
+    text = "Means over the Kodak images, real files, each decoded once more; lambda is the codec's own."
+    return markdown(headings, rows) + caption(text, documents[0]["environment"])
+
+
 def _passed(document: dict[str, Any], check: str) -> str:
     count = document["passed"].get(check)
     return "-" if count is None else f"{count} of {document['cases']}"

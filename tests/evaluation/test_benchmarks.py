@@ -171,6 +171,31 @@ def test_acceptance_check_of_a_hyper_latent(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(part.integer, "reference", right)
 
 
+def test_optimized_files_are_measured_once(tmp_path: Path) -> None:
+    images, results, page = tmp_path / "images", tmp_path / "optimize_hyperprior.json", tmp_path / "page.md"
+    images.mkdir()
+    for name in "ab":
+        Image.fromarray(photo(48, 64)).save(images / f"{name}.png")
+    arguments = ["--data", images, "--codecs", "hyperprior", "--steps", "2", "--json", results]  # too few
+    assert "0 of 2" in run("optimize", *arguments, status=1).stdout
+    first = json.loads(results.read_text())
+    assert [(row["image"], row["exact"]) for row in first["results"]] == [("a.png", True), ("b.png", True)]
+    for row in first["results"]:
+        row["bpp"], row["mse"], row["lambda"] = [1.0, 0.9], [10.0, 10.0], 0.1
+    results.write_text(json.dumps(first))
+    Image.fromarray(photo(48, 64)).save(images / "c.png")
+    assert "2 of 3" in run("optimize", *arguments, status=1).stdout
+    second = json.loads(results.read_text())
+    assert second["results"][:2] == first["results"] and len(second["results"]) == 3
+    second["results"][2] = {**second["results"][1], "image": "c.png"}
+    results.write_text(json.dumps(second))
+    assert "3 of 3  3 of 3     -5.00 %  -5.00 %  -10.00 %  +0.00 dB" in run("optimize", *arguments).stdout
+    (tmp_path / "rd_kodak.json").write_bytes((ROOT / "benchmarks" / "results" / "rd_kodak.json").read_bytes())
+    page.write_text("<!-- results:optimize -->\n<!-- /results:optimize -->\n")
+    run("render", "--pages", page, "--results", tmp_path, "--figures", tmp_path)
+    assert "| hyperprior | 3 | 2 | 3 of 3 | -5.0 % |" in page.read_text()
+
+
 def test_the_table_of_what_was_checked(tmp_path: Path) -> None:
     environment = json.loads((ROOT / "benchmarks" / "results" / "codec.json").read_text())["environment"]
     common = {"environment": environment, "cases": 4, "simd_levels": ["default"], "excess_percent": 0.2}
