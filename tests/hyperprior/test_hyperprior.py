@@ -13,7 +13,7 @@ from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
 from pycodec.testing.samples import photo
 from pycodec_plugins.hyperprior.codec import build_parts
 from pycodec_plugins.hyperprior.entropy import ScaleHyperprior
-from pycodec_plugins.hyperprior.gaussian import fitted_tables, log_scales
+from pycodec_plugins.hyperprior.gaussian import SCALE_MAX, SCALE_MIN, fitted_tables, log_scales
 from pycodec_plugins.hyperprior.latent import fold, split
 from pycodec_plugins.hyperprior.task import HyperpriorTask
 
@@ -149,6 +149,22 @@ def test_a_bound_of_the_scale_holds_in_training_and_in_files() -> None:
     for wrong in (0, 256):
         with pytest.raises(InvalidInput, match=f"scale_min is {wrong}, expected a positive number below 256"):
             ScaleHyperprior(2, 2, scale_min=wrong)
+
+
+@pytest.mark.parametrize("options", [{}, {"scale_min": 0.5}, {"logarithmic": False}, {"scale_min": 0.01}])
+def test_a_scale_has_the_table_of_the_nearest(options):
+    model = ScaleHyperprior(2, 2, width=4, **options)
+    ends = [-(2**31), 2**31 - 1]
+    values = np.array([*ends, *range(-3000, 20000, 7), *range(20000, 40000, 501)], np.int32)[:, None]
+    found = model.table_indexes(torch.from_numpy(values).expand(-1, 2))
+    # Neighbours part where the logarithm of a scale is the mean of theirs, to the unit of the network.
+    scales = np.log(SCALE_MIN) + np.arange(64) * np.log(SCALE_MAX / SCALE_MIN) / 63
+    between = (scales[1:] + scales[:-1]) / 2
+    units = np.rint(256 * (np.exp(between) if options.get("logarithmic") is False else between))
+    least = (between <= np.log(options.get("scale_min", SCALE_MIN))).sum()
+    expected = np.maximum((values >= units).sum(1), least)
+    assert np.array_equal(found, np.repeat(expected, 2))
+    assert found[0] == least and found[2] == 63
 
 
 def test_without_integers_nothing_is_coded() -> None:

@@ -51,10 +51,10 @@ def test_tiles_are_the_whole(codec: pycodec.Codec, size: tuple[int, int], monkey
     image = photo(*size)
     data = codec.compress(image, 6)
     expected = np.asarray(codec.decompress(data))
-    for pixels, positions, searched in [(2**11, 5, 1000), (2**13, 17, 1 << 22), (2**14, 60, 100)]:
+    for pixels, positions, looked_up in [(2**11, 5, 1000), (2**13, 17, 1 << 22), (2**14, 60, 100)]:
         monkeypatch.setattr(tiled, "TILE_PIXELS", pixels)
         monkeypatch.setattr(integer, "TILE_POSITIONS", positions)
-        monkeypatch.setattr(entropy, "SEARCHED", searched)
+        monkeypatch.setattr(entropy, "AT_ONCE", looked_up)
         assert codec.compress(image, 6) == data
         assert np.array_equal(codec.decompress(data), expected)
         assert np.array_equal(codec.decompress(data, crop=(33, 18, 120, 55)), expected[18:73, 33:153])

@@ -166,7 +166,7 @@ def test_what_cannot_be_optimised_says_why(
 ) -> None:
     Image.fromarray(IMAGE).save(tmp_path / "x.png")
     given = [] if "--codec" in options else ["--weights", str(weights_file)]
-    target = tmp_path / "x.pci"
+    target = tmp_path / "x.out"
     status = cli.main(["compress", str(tmp_path / "x.png"), "-o", str(target), *given, *options])
     assert status == 2 and sentence in capsys.readouterr().err
     assert not target.exists()

