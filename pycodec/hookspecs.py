@@ -52,9 +52,9 @@ class Register(Protocol):
                 ``"module:attribute"``, imported when the first component is made.
             summary: one line for listings; by default the first line of a callable's docstring.
             aliases: further names of the same component.
-            missing: for listings, what has to be installed before the factory works, as in "needs
-                pillow-heif"; an empty text if nothing is. It is quick and imports nothing heavy. The factory
-                itself raises `pycodec.errors.MissingDependency`.
+            missing: for listings, what has to be there before the factory works, as in "needs pillow-heif"
+                or "needs weights of yours"; an empty text if nothing has. It is quick and imports nothing
+                heavy. The factory itself raises `pycodec.errors.MissingDependency` or `MissingWeights`.
         """
 
 

@@ -63,7 +63,7 @@ class Component:
             )
 
     def needs(self) -> str:
-        """What has to be installed before the factory works, as its plugin says it; empty if nothing is."""
+        """What has to be there before the factory works, as its plugin says it; empty if nothing is."""
         try:
             return self.missing() if self.missing else ""
         except Exception as error:

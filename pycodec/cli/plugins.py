@@ -60,7 +60,7 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
 @click.command("codecs")
 @as_json
 def codecs_command(as_json: bool) -> None:
-    """List the codecs that ``compress --codec`` takes, and what is to be installed before one is usable."""
+    """List the codecs that ``compress --codec`` takes, and what has to be there before one is usable."""
     rows: list[dict[str, Any]] = [
         {
             "name": codec.name,

@@ -11,4 +11,5 @@ def pycodec_register_codecs(register):
         "composed",
         "pycodec_plugins.composed.codec:create",
         summary="any transform, quantizer and entropy model by name, trained together",
+        missing=lambda: "needs weights of yours",
     )

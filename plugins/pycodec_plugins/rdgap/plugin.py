@@ -73,16 +73,22 @@ def pycodec_register_entropy_models(register):
     )
 
 
+def needs_weights() -> str:
+    return "needs weights of yours"
+
+
 def pycodec_register_codecs(register):
     register(
         "res_hyper",
         f"{HERE}.codec:create_hyper",
         summary="mean-scale hyperprior in eight sizes (Zhang and Liu 2025)",
+        missing=needs_weights,
     )
     register(
         "res_context",
         f"{HERE}.codec:create_context",
         summary="res_hyper with a quadtree context model (Zhang and Liu 2025)",
+        missing=needs_weights,
     )
 
 
