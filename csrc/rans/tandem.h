@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "base/checked.h"
 #include "base/thread_pool.h"
@@ -13,9 +14,16 @@ namespace pycodec::rans {
 // how many they are: it is that of the first chunk that has one.
 template <class Fn>
 void in_tandem(size_t chunks, size_t threads, size_t most, Fn&& fn) {
-  const size_t together = std::max<size_t>(1, std::min(most, chunks / threads));
-  parallel_for(ceil_div(chunks, together), threads, [&](size_t task) {
-    const size_t first = task * together, n = std::min(together, chunks - first);
+  // A thread that comes late, or is held up, leaves its share to the others: so the last groups are small.
+  const bool few = chunks <= threads * most;
+  std::vector<size_t> firsts{0};  // of every group, and the end
+  while (firsts.back() < chunks) {
+    const size_t left = chunks - firsts.back();
+    const size_t share = ceil_div(few ? chunks : left, threads);
+    firsts.push_back(firsts.back() + std::min({left, share, most}));
+  }
+  parallel_for(firsts.size() - 1, threads, [&](size_t group) {
+    const size_t first = firsts[group], n = firsts[group + 1] - first;
     try {
       fn(first, n);
     } catch (...) {
