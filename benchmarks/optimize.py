@@ -109,8 +109,9 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     def document() -> dict[str, Any]:
         return {"environment": environment, **settings, "qualities": list(summary(rows)), "results": rows}
 
-    # Processes of their own: what a fork finds of torch's threads would hang.
+    # Processes of their own: what a fork finds of torch's threads would hang. They look for this module again.
     context = multiprocessing.get_context("spawn")
+    sys.path.insert(0, str(common.ROOT))
     with ProcessPoolExecutor(min(arguments.jobs, max(1, len(jobs))), context) as pool:
         for done in as_completed([pool.submit(optimize, job) for job in jobs]):
             rows.append(done.result())

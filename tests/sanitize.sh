@@ -22,7 +22,8 @@ export CXXFLAGS="-fsanitize=$checks -fno-sanitize-recover=all -fno-omit-frame-po
 python3 setup.py -q build_ext --inplace
 
 # The first finding ends the process, by a signal: then Python says which test it was. Python itself leaks.
-export ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1
+# Memory that there is not is an error that tests expect.
+export ASAN_OPTIONS=abort_on_error=1:detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=abort_on_error=1:halt_on_error=1:ignore_noninstrumented_modules=1:die_after_fork=0
 # TSan wants addresses that are not scattered widely. Some containers forbid to ask for that.
 run=(env)

@@ -139,7 +139,7 @@ def test_the_command_crops(toy, photo, tmp_path, capsys) -> None:
 def test_an_interrupt_leaves_the_older_output_alone(
     toy, photo, tmp_path, monkeypatch, capsys, command: str
 ) -> None:
-    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    source, target = tmp_path / "a.png", tmp_path / ("b.pci" if command == "compress" else "b.png")
     Image.fromarray(photo(40, 24)).save(source)
     if command == "decompress":
         assert cli.main(["compress", str(source)]) == 0
