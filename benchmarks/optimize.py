@@ -109,7 +109,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     def document() -> dict[str, Any]:
         return {"environment": environment, **settings, "qualities": list(summary(rows)), "results": rows}
 
-    # Processes of their own: what a fork finds of torch's threads would hang. They look for this module again.
+    # Processes of their own, as what a fork finds of torch would hang; they look for this module again.
     context = multiprocessing.get_context("spawn")
     sys.path.insert(0, str(common.ROOT))
     with ProcessPoolExecutor(min(arguments.jobs, max(1, len(jobs))), context) as pool:
