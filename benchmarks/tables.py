@@ -146,7 +146,7 @@ def optimize_table(results: Path) -> str:
     ]
     headings = ["codec", "quality", "steps", "rate + lambda error is lower", "mean", "least", "bytes", "PSNR"]
     headings.append("seconds an image")
-    text = "Means over the Kodak images, real files, each decoded once more; lambda is the codec's own."
+    text = "Means over so many Kodak images, real files, each decoded once more; lambda is the codec's own."
     return markdown(headings, rows) + caption(text, documents[0]["environment"])
 
 
