@@ -26,7 +26,7 @@ import torch
 import pycodec
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import rd
-from pycodec.optimization.files import compress_optimized
+from pycodec.optimization.files import Cost, compress_optimized
 
 from . import common
 
@@ -64,7 +64,8 @@ def optimize(job: Job) -> dict[str, Any]:
 
 def change(row: dict[str, Any]) -> float:
     """What became of rate + lambda squared error, in percent."""
-    before, after = (bpp + row["lambda"] * mse for bpp, mse in zip(row["bpp"], row["mse"], strict=True))
+    costs = (Cost(bpp, mse) for bpp, mse in zip(row["bpp"], row["mse"], strict=True))
+    before, after = (cost.lagrangian(row["lambda"]) for cost in costs)
     return 100 * (after / before - 1)
 
 

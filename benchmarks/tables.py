@@ -139,13 +139,11 @@ def optimize_table(results: Path) -> str:
             f"{one['worst_percent']:+.1f} %",
             f"{one['bytes_percent']:+.1f} %",
             f"{one['psnr_db']:+.2f} dB",
-            f"{one['seconds']:.0f}",
         ]
         for document in documents
         for one in document["qualities"]
     ]
     headings = ["codec", "quality", "steps", "rate + lambda error is lower", "mean", "least", "bytes", "PSNR"]
-    headings.append("seconds an image")
     text = "Means over so many Kodak images, real files, each decoded once more; lambda is the codec's own."
     return markdown(headings, rows) + caption(text, documents[0]["environment"])
 

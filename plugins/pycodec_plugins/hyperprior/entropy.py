@@ -196,8 +196,8 @@ class ScaleHyperprior(nn.Module):
 
     @functools.cached_property
     def _indexes(self) -> tuple[int, np.ndarray]:
-        """The first value of the integer network that another has another index than, and the indexes uint16
-        from there on; those beyond have that of the last. One look is ten times faster than a search.
+        """A value of the integer network, and the indexes uint16 of it and of those that follow. Lower values
+        have the first of these, higher ones the last. A look is ten times faster than a search.
         """
         between = log_thresholds() if self.logarithmic else np.exp(log_thresholds())
         thresholds = np.rint(FRACTION * between).astype(np.int32)
