@@ -16,7 +16,8 @@ the stream on the host. Beside it "pycodec, cpu", the CPU on one thread. Bytes a
 
 Overhead is the length of the stream over the cross-entropy of the very symbols under the float probabilities.
 Peers run when installed: constriction, CompressAI, TensorFlow Compression, torchac. Rows that are no coder:
-"CRC-32 of the stream" is what the check for damage costs, "reading the arrays" the least that memory allows.
+"CRC-32 of the stream" is what the check for damage costs, "reading the arrays" the least that memory allows,
+to one thread and to two.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -41,7 +43,8 @@ from .workloads import HALF_WIDTH, SCALES, Workload
 IN_CACHE = 98_304  # the fewest that all lanes are used for: a stream of 20 KB
 SIXTEEN_MB = 650_000  # rows of W3
 QUICK_SYMBOLS = 1 << 13
-CHECK, READING = "CRC-32 of the stream", "reading the arrays"
+CHECK = "CRC-32 of the stream"
+READING, READING_BY_TWO = "reading the arrays", "reading the arrays, 2 threads"
 TWO_THREADS, SCALAR = second_thread.SUBJECT, "pycodec, scalar"
 DCVC, COMPRESSAI, TFC = "DCVC", "CompressAI", "TensorFlow Compression"
 
@@ -147,7 +150,10 @@ def bulk(work: Workload, precision: int, names: list[str], effort: Effort) -> li
         decoding.append(
             Subject(coder.name, lambda c=coder, data=data: c.decode(data), len(coder.work), peer, fields)
         )
-    decoding += ceilings(work, own[0].encode())
+    data = own[0].encode()
+    decoding.append(Subject(CHECK, lambda: native().crc32(data), len(work)))
+    encoding += memory(work)
+    decoding += memory(work)
     results = []
     for way, subjects in (("encode", encoding), ("decode", decoding)):
         rows = second_thread.measure_beside(f"{work.name} {way}", "symbol", subjects, effort)
@@ -163,13 +169,21 @@ def bulk(work: Workload, precision: int, names: list[str], effort: Effort) -> li
     return results
 
 
-def ceilings(work: Workload, data: bytes) -> Iterator[Subject]:
-    """What decoding cannot do without, alone: the check of the bytes, and the reading of probabilities."""
-    core = native()
-    yield Subject(CHECK, lambda: core.crc32(data), len(work))
-    if work.has_rows:
-        words = work.probabilities.reshape(-1).view(np.int64)
-        yield Subject(READING, lambda: np.bitwise_or.reduce(words), len(work))
+def memory(work: Workload) -> Iterator[Subject]:
+    """What coding cannot do without where every symbol has probabilities: to read them, alone."""
+    if not work.has_rows:
+        return
+    words = work.probabilities.reshape(-1).view(np.int64)
+    first, second = np.array_split(words, 2)
+    pool = ThreadPoolExecutor(1)
+
+    def by_two() -> None:
+        other = pool.submit(np.bitwise_or.reduce, second)
+        np.bitwise_or.reduce(first)
+        other.result()
+
+    yield Subject(READING, lambda: np.bitwise_or.reduce(words), len(work))
+    yield Subject(READING_BY_TWO, by_two, len(work))
 
 
 def steps(work: Workload, size: int, names: list[str], effort: Effort) -> list[Row]:

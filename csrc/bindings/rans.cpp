@@ -71,7 +71,7 @@ rans::MutableIntArray out_array(py::array& a) {
 
 // Runs without the GIL, but for making the bytes.
 template <class Encode>
-py::bytes encoded(Encode&& encode) {
+py::bytes encoded(size_t threads, Encode&& encode) {
   rans::EncodedStream stream;
   {
     const py::gil_scoped_release release;
@@ -81,7 +81,7 @@ py::bytes encoded(Encode&& encode) {
   auto* bytes = reinterpret_cast<uint8_t*>(PyBytes_AS_STRING(out.ptr()));
   {
     const py::gil_scoped_release release;
-    stream.copy_to(bytes);
+    stream.copy_to(bytes, threads);
   }
   return out;
 }
@@ -153,7 +153,7 @@ py::bytes encode(const py::array& symbols, const rans::Tables& tables, const py:
   const rans::IntArray s = in_array(symbols, "symbols");
   const rans::IntArray i = index_array(indexes, s.size);
   const rans::Options how = options(threads, simd);
-  return encoded([&] { return rans::encode(s, tables, i, how); });
+  return encoded(threads, [&] { return rans::encode(s, tables, i, how); });
 }
 
 void decode(const py::buffer& data, const rans::Tables& tables, const py::object& indexes, py::array out,
@@ -174,7 +174,7 @@ py::bytes encode_pmfs(const py::array& symbols, const py::array& pmfs, size_t th
   const rans::Pmfs p = pmf_rows(pmfs);
   require_rows(p, s.size);
   const rans::Options how = options(threads, simd);
-  return encoded([&] { return rans::encode(s, p, how); });
+  return encoded(threads, [&] { return rans::encode(s, p, how); });
 }
 
 void decode_pmfs(const py::buffer& data, const py::array& pmfs, py::array out, size_t threads,

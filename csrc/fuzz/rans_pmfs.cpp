@@ -67,7 +67,7 @@ std::vector<uint8_t> encoded(const std::vector<int32_t>& symbols, const rans::Pm
     const rans::EncodedStream stream =
         rans::encode({symbols.data(), rans::IntType::kI32, symbols.size()}, pmfs, {1, simd});
     std::vector<uint8_t> data(stream.size());
-    stream.copy_to(data.data());
+    stream.copy_to(data.data(), 1);
     return data;
   } catch (const InvalidArgument& refused) {
     error = refused.what();

@@ -41,7 +41,7 @@ void round_trip(const rans::Tables& tables, int seed, Simd simd) {
   const rans::IntArray symbol_array{symbols.data(), rans::IntType::kI32, symbols.size()};
   const rans::EncodedStream stream = rans::encode(symbol_array, tables, index_array, {1, simd});
   std::vector<uint8_t> data(stream.size());
-  stream.copy_to(data.data());
+  stream.copy_to(data.data(), 1);
   std::vector<int32_t> decoded(symbols.size());
   rans::decode(data, tables, index_array, {decoded.data(), rans::IntType::kI32, decoded.size()}, {1, simd});
   require(decoded == symbols, "the round trip failed");

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/crc32.h"
+#include "base/thread_pool.h"
 #include "rans/step.h"
 
 namespace pycodec::rans {
@@ -90,10 +91,18 @@ size_t EncodedStream::size() const {
   return size;
 }
 
-void EncodedStream::copy_to(uint8_t* out) const {
+void EncodedStream::copy_to(uint8_t* out, size_t threads) const {
   out = std::copy(prefix.begin(), prefix.end(), out);
   for (const EncodedChunk& chunk : chunks) out = std::copy(chunk.entry.begin(), chunk.entry.end(), out);
-  for (const EncodedChunk& chunk : chunks) out = std::copy_n(chunk.payload.get(), chunk.size, out);
+  std::vector<uint8_t*> payloads;
+  for (const EncodedChunk& chunk : chunks) {
+    payloads.push_back(out);
+    out += chunk.size;
+  }
+  constexpr size_t kWorthAThread = size_t{1} << 18;  // bytes; fewer are copied before another thread wakes up
+  parallel_for(chunks.size(), std::min(threads, 1 + size() / kWorthAThread), [&](size_t c) {
+    std::copy_n(chunks[c].payload.get(), chunks[c].size, payloads[c]);
+  });
 }
 
 void ChunkView::fail(size_t at, const std::string& problem) const {

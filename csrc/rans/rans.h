@@ -98,7 +98,7 @@ struct EncodedChunk {
 // A stream in its parts, so that the caller can have its bytes where they are wanted.
 struct EncodedStream {
   size_t size() const;
-  void copy_to(uint8_t* out) const;
+  void copy_to(uint8_t* out, size_t threads) const;
 
   std::vector<uint8_t> prefix;
   std::vector<EncodedChunk> chunks;

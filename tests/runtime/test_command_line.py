@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import click
 import pytest
@@ -65,6 +66,23 @@ def test_a_bug_keeps_its_traceback(failing) -> None:
 def test_an_interrupt_ends_with_130(failing, capfd) -> None:
     failing(KeyboardInterrupt)
     assert cli.main(["fail"]) == 130
+    assert capfd.readouterr().err.strip() == "interrupted"
+
+
+@pytest.mark.parametrize("interrupts", ["heard", "ignored"])  # the latter in a script's background
+def test_a_request_to_terminate_ends_with_130(monkeypatch, capfd, interrupts: str) -> None:
+    @click.command("wait")
+    def wait() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setitem(cli.cli.commands, "wait", wait)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler if interrupts == "heard" else signal.SIG_IGN
+    )
+    try:
+        assert cli.main(["wait"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capfd.readouterr().err.strip() == "interrupted"
 
 
