@@ -34,8 +34,8 @@ class Kept {
 
   static constexpr size_t kMostLines = (size_t{8} << 20) / sizeof(Line);  // of what is kept
 
-  static std::array<Block, 2>& kept() {
-    thread_local std::array<Block, 2> blocks;
+  static std::array<Block, 4>& kept() {
+    thread_local std::array<Block, 4> blocks;
     return blocks;
   }
 

@@ -35,14 +35,15 @@ struct Correlation {
 };
 
 struct WeightGradient {
-  const void* x;  // floats or bfloat16: channel 0, shifted to position 0 by the tap
+  const void* taps[kMaxTaps];  // floats or bfloat16: channel 0 of each tap's plane, shifted to position 0
+  int first_tap, last_tap;     // taps [first, last) take part
   int inputs;
   size_t input_stride;
   const void* grad;  // zero beyond the plane and in the border's columns
   int outputs;
   size_t grad_stride;
   size_t positions;
-  float* sums;  // [output][input][lane of a vector], added to
+  float* sums;  // [tap][output][input][lane of a vector], added to
 };
 
 struct Kernels {

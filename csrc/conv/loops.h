@@ -119,30 +119,36 @@ struct Loops {
     }
   }
 
-  template <int NO>
-  static void add_rows(const WeightGradient& w, int output) {
+  static constexpr size_t kPiece = 4096 / sizeof(Element);  // positions
+
+  // All taps for NO outputs and NC inputs, piece by piece: what a piece reads stays in the nearest cache for
+  // all taps, and the sums of all taps in the next one for all pieces.
+  template <int NO, int NC>
+  static void add_block(const WeightGradient& w, int output, int input) {
     const Element* grad = static_cast<const Element*>(w.grad) + output * w.grad_stride;
-    for (int c = 0; c < w.inputs;) {
-      const Element* x = static_cast<const Element*>(w.x) + c * w.input_stride;
-      float* sums = w.sums + (static_cast<size_t>(output) * w.inputs + c) * Vec::kLanes;
-      const int left = w.inputs - c;
-      if (left >= Vec::kColumns) {
-        add_products<NO, Vec::kColumns>(grad, w.grad_stride, x, w.input_stride, w.positions, sums, w.inputs);
-        c += Vec::kColumns;
-      } else if (left >= 2) {
-        add_products<NO, 2>(grad, w.grad_stride, x, w.input_stride, w.positions, sums, w.inputs);
-        c += 2;
-      } else {
-        add_products<NO, 1>(grad, w.grad_stride, x, w.input_stride, w.positions, sums, w.inputs);
-        c += 1;
+    for (size_t at = 0; at < w.positions; at += kPiece) {
+      const size_t positions = std::min(kPiece, w.positions - at);
+      for (int t = w.first_tap; t < w.last_tap; ++t) {
+        const Element* x = static_cast<const Element*>(w.taps[t]) + input * w.input_stride;
+        const size_t sum = (static_cast<size_t>(t) * w.outputs + output) * w.inputs + input;
+        add_products<NO, NC>(grad + at, w.grad_stride, x + at, w.input_stride, positions,
+                             w.sums + sum * Vec::kLanes, w.inputs);
       }
     }
   }
 
-  static void add_weight_gradient(const WeightGradient& w) {
+  template <int NC>
+  static void add_columns(const WeightGradient& w, int input) {
     int o = 0;
-    for (; o + Vec::kRows <= w.outputs; o += Vec::kRows) add_rows<Vec::kRows>(w, o);
-    for (; o < w.outputs; ++o) add_rows<1>(w, o);
+    for (; o + Vec::kRows <= w.outputs; o += Vec::kRows) add_block<Vec::kRows, NC>(w, o, input);
+    for (; o < w.outputs; ++o) add_block<1, NC>(w, o, input);
+  }
+
+  static void add_weight_gradient(const WeightGradient& w) {
+    int c = 0;
+    for (; c + Vec::kColumns <= w.inputs; c += Vec::kColumns) add_columns<Vec::kColumns>(w, c);
+    for (; c + 2 <= w.inputs; c += 2) add_columns<2>(w, c);
+    for (; c < w.inputs; ++c) add_columns<1>(w, c);
   }
 
   static void to_bfloat16(const float* from, size_t n, uint16_t* to) {

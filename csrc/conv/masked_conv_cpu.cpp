@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "base/bfloat16.h"
+#include "base/checked.h"
+#include "base/kept_memory.h"
 #include "base/thread_pool.h"
 #include "conv/conv.h"
 #include "conv/kernels.h"
@@ -59,13 +61,16 @@ std::vector<float> load_all(Element type, const void* from, size_t n) {
 struct Frame {
   explicit Frame(const Shape& s) : height(s.height), width(s.width), row(s.width + 2) {
     positions = static_cast<size_t>(height) * row;
-    stride = (positions + 2 * row + kMaxTile + 17) / 16 * 16;
+    lead = ceil_div(row + 1, kLine) * kLine - (row + 1);
+    stride = ceil_div(lead + positions + 2 * row + kMaxTile + 2, kLine) * kLine;
   }
-  // A plane's element 0 is the border above the left border of row 0; position p of an output is moved here
-  // to reach what a tap sees.
-  size_t shift(int h, int w) const { return static_cast<size_t>(h + 1) * row + w + 1; }
+  // What a tap sees from position 0: past the border, which begins so that position 0 begins a cache line.
+  size_t shift(int h, int w) const { return lead + static_cast<size_t>(h + 1) * row + w + 1; }
+
+  static constexpr size_t kLine = 32;  // lanes, of two bytes at least
 
   size_t height, width, row;
+  size_t lead;
   size_t positions;  // computed ones, among them two of the border in each row
   size_t stride;     // between channels
 };
@@ -107,8 +112,13 @@ class FramedPlanes {
   using Lane = typename Rows::Lane;
 
   FramedPlanes(const Frame& frame, Element type, const void* data, int channels, int planes)
-      : frame_(frame), type_(type), data_(data), channels_(channels), planes_(planes) {
-    for (auto& slot : slots_) slot.assign(Rows::lanes(channels) * frame.stride, Lane(0));
+      : frame_(frame),
+        type_(type),
+        data_(data),
+        channels_(channels),
+        planes_(planes),
+        slots_{Kept<Lane>(size()), Kept<Lane>(size())} {
+    for (const auto& slot : slots_) std::fill_n(slot.data(), size(), Lane(0));
   }
 
   const Lane* get(int batch, int plane) {
@@ -122,6 +132,8 @@ class FramedPlanes {
   }
 
  private:
+  size_t size() const { return Rows::lanes(channels_) * frame_.stride; }
+
   void load(int slot, int batch, int plane) {
     const size_t plane_size = frame_.height * frame_.width, channel_size = planes_ * plane_size;
     const int rows = Rows::lanes(channels_), step = channels_ == rows ? 1 : 2;
@@ -140,7 +152,7 @@ class FramedPlanes {
   const Element type_;
   const void* data_;
   const int channels_, planes_;
-  std::vector<Lane> slots_[2];
+  const Kept<Lane> slots_[2];
   int64_t loaded_[2] = {-1, -1};
 };
 
@@ -196,7 +208,7 @@ void correlate(const Shape& s, int inputs, int outputs, int direction, Element t
   const int far = -direction;  // the other plane, relative to the one computed
   for_runs(s, options.threads, [&](int batch, int first, int end) {
     FramedPlanes<Rows> planes(frame, type, x, inputs, s.planes);
-    std::vector<float> out(outputs * frame.stride);
+    const Kept<float> out(outputs * frame.stride);
     Correlation c{};
     c.last_tap = tap_count(options.include_center);
     c.inputs = Rows::lanes(inputs);
@@ -261,8 +273,6 @@ void input_gradient(Shape s, Element type, const void* grad, const void* weight,
 
 namespace {
 
-constexpr size_t kPositionsAtOnce = 1024;  // of all channels, so that they stay in the cache for all taps
-
 // Adds the products of planes [first, end) to sums[tap][output][input][lane].
 template <class Rows>
 void add_planes(const Shape& s, Element type, const void* x, const void* grad, int taps, int batch, int first,
@@ -275,19 +285,18 @@ void add_planes(const Shape& s, Element type, const void* x, const void* grad, i
   w.input_stride = frame.stride;
   w.outputs = s.outputs;
   w.grad_stride = frame.stride;
+  w.last_tap = taps;
+  w.positions = frame.positions;
+  w.sums = sums;
   for (int d = first; d < end; ++d) {
     const auto* far_plane = d > 0 ? inputs.get(batch, d - 1) : nullptr;
     const auto* near_plane = inputs.get(batch, d);
-    const auto* g = gradients.get(batch, d) + frame.shift(0, 0);
-    for (size_t at = 0; at < frame.positions; at += kPositionsAtOnce) {
-      w.positions = std::min(kPositionsAtOnce, frame.positions - at);
-      w.grad = g + at;
-      for (int t = d > 0 ? 0 : kFarTaps; t < taps; ++t) {
-        w.x = (t < kFarTaps ? far_plane : near_plane) + frame.shift(tap_at(t).row, tap_at(t).column) + at;
-        w.sums = sums + static_cast<size_t>(t) * s.outputs * s.inputs * kernels.lanes;
-        kernels.add_weight_gradient(w);
-      }
+    w.first_tap = d > 0 ? 0 : kFarTaps;
+    for (int t = w.first_tap; t < taps; ++t) {
+      w.taps[t] = (t < kFarTaps ? far_plane : near_plane) + frame.shift(tap_at(t).row, tap_at(t).column);
     }
+    w.grad = gradients.get(batch, d) + frame.shift(0, 0);
+    kernels.add_weight_gradient(w);
   }
 }
 
@@ -310,7 +319,10 @@ void weight_gradient(Shape s, Element type, const void* x, const void* grad, voi
   }
   std::vector<double> total(pairs * taps);
   for (const std::vector<float>& sums : partial) {
-    for (size_t i = 0; i < sums.size(); ++i) total[i / kernels.lanes] += sums[i];
+    const float* lane = sums.data();
+    for (size_t i = 0; i < total.size() && !sums.empty(); ++i) {
+      for (int l = 0; l < kernels.lanes; ++l) total[i] += *lane++;
+    }
   }
   std::vector<float> dense(pairs * kWeights);
   for (int t = 0; t < taps; ++t) {
