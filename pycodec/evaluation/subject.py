@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
+from pycodec.errors import InvalidInput
 from pycodec.evaluation import spec
 from pycodec.evaluation.results import key
 from pycodec.evaluation.spec import ImageCodec
@@ -50,10 +52,15 @@ def load_subject(
         threads: what `torch.set_num_threads` was told, for the record.
 
     Raises:
+        InvalidInput: a setting beyond the qualities that the codec declares.
         InvalidInput, UnknownComponent, MissingWeights, PluginError: as `pycodec.evaluation.spec.load_codec`.
     """
     codec = spec.load_codec(name)
     chosen = list(settings) if settings is not None else spec.settings_of(codec)
+    low, high = getattr(codec, "qualities", None) or (-math.inf, math.inf)
+    for setting in chosen:
+        if not low <= setting <= high:
+            raise InvalidInput(f"{name} has no setting {setting:g}; expected {low:g} to {high:g}")
     if device != "cpu" and "device" in inspect.signature(codec.compress).parameters:
         working: ImageCodec = _OnDevice(codec, device)
     else:

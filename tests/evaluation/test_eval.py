@@ -278,6 +278,7 @@ def test_published_curves_are_compared(run, tmp_path) -> None:
         (["--codecs", "steps", "--metrics", "psnr,vmaf"], "unknown metric 'vmaf'"),
         (["--codecs", "steps", "--settings", "jpeg=1"], "is for 'jpeg', expected SPEC=N,N"),
         (["--codecs", "steps", "--settings", "steps=1,x"], "expected numbers like 10,50,90"),
+        (["--codecs", "steps", "--settings", "steps=4,65"], "steps has no setting 65; expected 0 to 64"),
         (["--codecs", "steps", "--anchors", "none.csv"], "none.csv: No such file"),
     ],
 )

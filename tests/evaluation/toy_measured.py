@@ -33,6 +33,7 @@ class Steps:
 
     label, description, suffix = "Steps", "levels and zlib", ".steps"
     settings = (4, 16, 64)
+    qualities = (0, 64)
 
     def __init__(self, level: int = 9, fails_on: int = 0):
         self.level, self.fails_on = level, fails_on

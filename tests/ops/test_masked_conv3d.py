@@ -201,6 +201,12 @@ def test_shapes_that_do_not_fit_are_named(x, weight, bias, message):
         )
 
 
+def test_memory_that_is_not_aligned_is_refused():
+    x = torch.frombuffer(bytearray(4 * 16 + 1), dtype=torch.float32, offset=1).reshape(1, 2, 2, 2, 2)
+    with pytest.raises(InvalidInput, match="aligned"):
+        masked_conv3d(x, torch.zeros(3, 2, 2, 3, 3), include_center=True)
+
+
 def test_types_that_do_not_fit_are_named():
     x, weight, _, _ = tensors((1, 2, 3, 1, 2, 2), torch.float32)
     with pytest.raises(InvalidInput, match=r"torch\.float32 on cpu, torch\.bfloat16 on cpu"):

@@ -244,3 +244,9 @@ def test_maps_that_do_not_fit_are_refused():
     conv = QuantizedConv2d(**conv_arrays(), downsample=2)
     with pytest.raises(InvalidInput, match=r"\[height, width, 1\], height and width multiples of 2"):
         conv(torch.zeros(4, 5, 1))
+
+
+def test_maps_that_are_not_aligned_are_refused():
+    x = torch.frombuffer(bytearray(4 * 36 + 1), dtype=torch.float32, offset=1).reshape(3, 3, 4)
+    with pytest.raises(InvalidInput, match="aligned float32"):
+        QuantizedConv2d(**conv_arrays())(x)
