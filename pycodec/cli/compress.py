@@ -66,8 +66,8 @@ def command(
     that does not keep.
 
     With --optimize, what the file holds is optimised for this image; it decodes as any other, and is kept
-    only if bits per pixel plus lambda times the squared error came out lower. Codecs of the hyperprior family
-    can, and cpm.
+    only if bits per pixel plus lambda times the squared error came out lower. ctx3d and cpm can, and codecs
+    of the hyperprior family.
     """
     from pycodec import images
 

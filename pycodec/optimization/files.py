@@ -85,7 +85,8 @@ def compress_optimized(
     if not (hasattr(codec, "optimized_symbols") or hasattr(codec, "latent_model")):
         name = getattr(codec, "name", type(codec).__name__)
         raise InvalidInput(
-            f"codec {name!r} cannot optimise a file for its image; take cpm, or one of the hyperprior family"
+            f"codec {name!r} cannot optimise a file for its image; take ctx3d, cpm or one of the hyperprior "
+            "family"
         )
     if lam is not None and not (lam > 0 and math.isfinite(lam)):
         raise InvalidInput(f"lambda is {lam:g}, expected a positive number")

@@ -29,6 +29,8 @@ encoder_depth = 1
 decoder_depth = 1
 [config.entropy_model]
 width = 8
+[task]
+lambdas = [0.001, 0.1]
 [[stage]]
 name = "transform"
 steps = 2
@@ -116,6 +118,7 @@ def test_files_decode_to_the_encoders_own_reconstruction(trained, photographs):
         sizes.append(len(data))
     if name == "ctx3d":
         assert sizes[0] < sizes[1]
+        assert [codec.latent_model(q).lam for q in (low, high)] == pytest.approx([0.001, 0.1])
 
 
 def test_integer_rate_is_near_the_float_rate(trained, photographs):

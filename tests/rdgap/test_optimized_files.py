@@ -52,7 +52,7 @@ def symbol_model(codec: pycodec.Codec) -> tuple[SymbolModel, ImageTarget]:
 
 
 def test_an_optimised_file_costs_less_and_decodes(cpm: pycodec.Codec) -> None:
-    for codec in (cpm, sample_codec()):
+    for codec in (cpm, pycodec.load("ctx3d"), sample_codec()):
         found = compress_optimized(codec, IMAGE, 150, quality=2, lam=LAMBDA)
         assert found.better
         assert found.plain == cost(codec, as_picture(IMAGE), codec.compress(IMAGE, 2))

@@ -14,6 +14,7 @@ from pycodec import Codec, weights
 from pycodec.training.task import Losses, as_batch, quality_figures
 
 from .entropy import ParametricContext, logistic_bits
+from .latent_model import ContextLatentModel
 from .quality import QualityTable
 from .quantize_dct import input_ranges, quantize
 from .quantized_dct import QUALITY_STEPS, QuantizedResidualDCT
@@ -23,6 +24,7 @@ from .rounding import IntegerRounding
 NAME = "ctx3d"
 WEIGHTS = Path(__file__).parent / "weights" / "ctx3d.safetensors"
 QUALITIES = 8
+LAMBDAS = 0.0006, 0.15  # weights of the squared error (0..255 scale) at the lowest and the highest quality
 VALIDATED = (1.0, 3.0, 5.0, 8.0)
 CALIBRATED = tuple(float(q) for q in range(1, QUALITIES + 1))
 CALIBRATION_IMAGES = 24  # for the ranges of the activations; the tables are fitted to all that are given
@@ -54,9 +56,10 @@ def restored(
     return transform.eval(), quantizer, entropy_model
 
 
-def create(weights_file: str | Path | None = None) -> Codec:
+def create(weights_file: str | Path | None = None) -> Ctx3dCodec:
     """The codec with the weights that come with it, or those of ``weights_file``."""
-    tensors, metadata = weights.load(weights_file or WEIGHTS)
+    source = Path(weights_file or WEIGHTS)
+    tensors, metadata = weights.load(source)
     config = metadata["config"]
     transform = quantized_transform(config, tensors)
     entropy_model = ParametricContext(
@@ -64,7 +67,8 @@ def create(weights_file: str | Path | None = None) -> Codec:
     )
     weights.load_module(entropy_model.network, tensors, "network.")
     entropy_model.load_integer_tensors(tensors, "context.")
-    return Codec(
+    return Ctx3dCodec(
+        source,
         NAME,
         transform,
         IntegerRounding(),
@@ -72,6 +76,44 @@ def create(weights_file: str | Path | None = None) -> Codec:
         qualities=(1.0, float(QUALITIES)),
         fingerprint=bytes.fromhex(metadata["fingerprint"]),
     )
+
+
+class Ctx3dCodec(Codec):
+    """A `pycodec.types.DifferentiableCodec`.
+
+    Args:
+        source: its weights file, which has its networks in floats too.
+        parts, options: of `pycodec.Codec`.
+    """
+
+    def __init__(self, source: Path, *parts: Any, **options: Any):
+        super().__init__(*parts, **options)
+        self._source = source
+
+    def latent_model(self, quality: float | None = None) -> ContextLatentModel:
+        """The float networks at a quality; their only latent is y.
+
+        Raises:
+            InvalidInput: a quality that it does not have.
+        """
+        q = self.quality_step(quality) / 16
+        tensors, metadata = weights.load(self._source)
+        transform, _, entropy_model = restored(metadata["config"], tensors)
+        lam = lambda_of(
+            torch.tensor(q), metadata.get("lambdas", LAMBDAS)
+        ).item()  # the first weights do not say
+        return ContextLatentModel(transform, entropy_model, q, lam).requires_grad_(False).eval()
+
+    def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:
+        return self.quantizer.quantize(latents[0])
+
+
+def lambda_of(quality: Tensor, lambdas: Sequence[float]) -> Tensor:
+    """Weight of the squared error (0..255 scale) against bits per pixel, geometric between the ``lambdas`` of
+    the lowest and the highest quality.
+    """
+    low, high = torch.tensor(lambdas).log()
+    return torch.exp(low + (high - low) * (quality - 1) / (QUALITIES - 1))
 
 
 def quantized_transform(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> QuantizedResidualDCT:
@@ -117,17 +159,13 @@ class Ctx3dTask(nn.Module):
             in between.
     """
 
-    def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = (0.0006, 0.15)):
+    def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = LAMBDAS):
         super().__init__()
         self.config = dict(config)
         self.transform, self.quantizer, self.entropy_model = parts(config)
         self.stride = self.transform.stride
         self.prior = FactorizedPrior(self.transform.channels)
-        self.log_lambdas = torch.tensor(lambdas).log()
-
-    def lambda_of(self, quality: Tensor) -> Tensor:
-        low, high = self.log_lambdas
-        return torch.exp(low + (high - low) * (quality - 1) / (QUALITIES - 1))
+        self.lambdas = list(lambdas)
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
         tables = [self.transform.log_gain.table, self.transform.log_step.table]
@@ -157,7 +195,7 @@ class Ctx3dTask(nn.Module):
         else:
             bits = self.entropy_model.bits(noisy, rounded, quality)
         bpp = bits.sum((1, 2, 3)) / (height * width)
-        lam = self.lambda_of(quality)
+        lam = lambda_of(quality, self.lambdas)
         weight = (lam / 0.01) ** -0.5
         if stage == "context":
             return Losses({"model": (bpp * weight).mean()}, {"bpp": bpp.mean().item()})
@@ -227,4 +265,4 @@ class Ctx3dTask(nn.Module):
         entropy_model.export(latents(calibration[:CALIBRATION_IMAGES]))
         entropy_model.fit_tables(latents(calibration))
         tensors |= entropy_model.integer_tensors("context.")
-        weights.save(path, tensors, {"config": self.config, **metadata})
+        weights.save(path, tensors, {"config": self.config, "lambdas": self.lambdas, **metadata})

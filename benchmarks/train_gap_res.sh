@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the networks that the gap report `res` compares (plugins/pycodec_plugins/rdgap/gaps/res.toml, docs/res.md):
-#   benchmarks/gap_res.sh PHOTOGRAPHS [RUNS]
+#   benchmarks/train_gap_res.sh PHOTOGRAPHS [RUNS]
 # Each size starts with 3,000 steps at lambda 0.0162. From there, 1,200 steps for each lambda make a codec, and 1,200 from that
 # codec its bound. About 2.5 core-hours. What was stopped goes on, and copies of this that are started side by side share the work.
 set -euo pipefail
