@@ -18,7 +18,7 @@ struct Options {
   Simd simd = Simd::kScalar;
   // Called after each plane that the calling thread completes, with how many are, and in the end. What it
   // throws ends the call.
-  std::function<void(int)> watch;
+  std::function<void(int)> watch = nullptr;
 };
 
 // Stream of `symbols` (shape.size() of them). Throws InvalidArgument for symbols or shapes out of range.

@@ -63,7 +63,8 @@ Content mutated(Content input, const Content& other, Random& random) {
 int main(int argc, char** argv) {
   int mutations = 0;
   std::vector<std::string> paths;
-  for (const std::string argument : std::vector<std::string>(argv + 1, argv + argc)) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (const std::string& argument : arguments) {
     const std::string option = "--mutations=";
     if (argument.rfind(option, 0) == 0) {
       mutations = std::atoi(argument.c_str() + option.size());
