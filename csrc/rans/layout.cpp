@@ -100,9 +100,8 @@ void EncodedStream::copy_to(uint8_t* out, size_t threads) const {
     out += chunk.size;
   }
   constexpr size_t kWorthAThread = size_t{1} << 18;  // bytes; fewer are copied before another thread wakes up
-  parallel_for(chunks.size(), std::min(threads, 1 + size() / kWorthAThread), [&](size_t c) {
-    std::copy_n(chunks[c].payload.get(), chunks[c].size, payloads[c]);
-  });
+  parallel_for(chunks.size(), std::min(threads, 1 + size() / kWorthAThread),
+               [&](size_t c) { std::copy_n(chunks[c].payload.get(), chunks[c].size, payloads[c]); });
 }
 
 void ChunkView::fail(size_t at, const std::string& problem) const {
