@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 import tempfile
 import traceback
@@ -37,6 +38,7 @@ def run(arguments: list[str], environment: dict[str, str], memory: int | None = 
             if memory is not None:
                 limit = int(Path("/proc/self/statm").read_text().split()[0]) * PAGE + memory
                 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may hold it back
             status = 70
             try:
                 status = main(arguments)
