@@ -2,12 +2,12 @@
 // sources of tables share it: prepared tables, and a row of probabilities a symbol.
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <numeric>
 #include <string>
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/kept_memory.h"
 #include "base/thread_pool.h"
 #include "rans/block_loops.h"
 #include "rans/choices.h"
@@ -193,20 +193,23 @@ Choices make_choices(const Source& source, size_t threads) {
 // One chunk, from its last symbol to its first: symbols [begin, begin + left()) are still to be coded.
 class ChunkEncoder {
  public:
-  ChunkEncoder(const Form& form, uint64_t index, size_t begin, size_t n, size_t lanes)
+  // What n symbols may take: at most one word each, and 7 raw bits.
+  static size_t words_for(size_t n) { return n + kRound; }
+  static size_t raw_bytes_for(size_t n) { return n - n / 8 + 8; }
+
+  // Writes into the memory that it is given, of these sizes; the second only if there are raw bits.
+  ChunkEncoder(const Form& form, uint64_t index, size_t begin, size_t n, size_t lanes, uint16_t* words,
+               uint8_t* raw)
       : form_(form),
         index_(index),
         begin_(begin),
         left_(n),
         lanes_(lanes),
-        word_room_(new uint16_t[n + kRound]),  // at most one a symbol
-        words_(word_room_.get() + n + kRound),
+        words_(words + words_for(n)),
         words_end_(words_) {
     states_.fill(kLowerBound);
     if (!form.has_raw) return;
-    const size_t size = n - n / 8 + 8;  // 7 bits each
-    raw_room_.reset(new uint8_t[size]);
-    raw_end_ = raw_room_.get() + size;
+    raw_end_ = raw + raw_bytes_for(n);
     raw_.next = raw_end_;
   }
 
@@ -305,9 +308,7 @@ class ChunkEncoder {
   size_t begin_, left_, lanes_;
   uint64_t tail_ = 0;
   std::array<uint32_t, kMaxLanes> states_;
-  std::unique_ptr<uint16_t[]> word_room_;
   uint16_t *words_, *words_end_;  // they go down
-  std::unique_ptr<uint8_t[]> raw_room_;
   uint8_t* raw_end_ = nullptr;
   RawSink raw_{nullptr};
   std::vector<uint64_t> escapes_;  // from the last
@@ -363,9 +364,15 @@ EncodedStream encode_stream(const Source& source, Options options) {
   // Not more than two: they have much memory each, which is to stay in cache.
   in_tandem(stream.chunks.size(), options.threads, 2, [&](size_t first, size_t n) {
     Source mine = source;
+    const size_t most = std::min(size, count);
+    const size_t words_each = ChunkEncoder::words_for(most), raw_each = ChunkEncoder::raw_bytes_for(most);
+    const Kept<uint16_t> words(n * words_each);
+    const Kept<uint8_t> raw(source.form().has_raw ? n * raw_each : 0);
     std::vector<ChunkEncoder> chunks;
-    for (size_t c = first; c < first + n; ++c) {
-      chunks.emplace_back(source.form(), c, c * size, std::min(size, count - c * size), lanes);
+    for (size_t k = 0; k < n; ++k) {
+      const size_t c = first + k;
+      chunks.emplace_back(source.form(), c, c * size, std::min(size, count - c * size), lanes,
+                          words.data() + k * words_each, raw.data() + k * raw_each);
     }
     encode_all(mine, chunks.data(), n);
     for (size_t k = 0; k < n; ++k) stream.chunks[first + k] = chunks[k].finish(stream.prefix);
