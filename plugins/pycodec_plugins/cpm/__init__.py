@@ -1,6 +1,6 @@
 """Codecs with a masked 3D context model: cpm (Mentzer et al. 2018) and ctx3d, the default.
 
-Other plugins build on its transform; these names are imported when they are first used.
+Other plugins build on their parts; these names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ _MODULE_OF = {
     "QuantizedResidualDCT": "quantized_dct",
     "ResidualDCT": "residual_dct",
     "input_ranges": "quantize_dct",
+    "lambda_of": "quality",
     "load_quantized": "quantize_dct",
     "quantize": "quantize_dct",
 }

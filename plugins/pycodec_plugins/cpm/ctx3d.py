@@ -15,7 +15,7 @@ from pycodec.training.task import Losses, as_batch, quality_figures
 
 from .entropy import ParametricContext, logistic_bits
 from .latent_model import ContextLatentModel
-from .quality import QualityTable
+from .quality import QualityTable, lambda_of
 from .quantize_dct import input_ranges, quantize
 from .quantized_dct import QUALITY_STEPS, QuantizedResidualDCT
 from .residual_dct import ResidualDCT
@@ -99,21 +99,12 @@ class Ctx3dCodec(Codec):
         q = self.quality_step(quality) / 16
         tensors, metadata = weights.load(self._source)
         transform, _, entropy_model = restored(metadata["config"], tensors)
-        lam = lambda_of(
-            torch.tensor(q), metadata.get("lambdas", LAMBDAS)
-        ).item()  # the first weights do not say
+        lambdas = metadata.get("lambdas", LAMBDAS)  # the first weights do not say
+        lam = lambda_of(torch.tensor(q), lambdas, QUALITIES).item()
         return ContextLatentModel(transform, entropy_model, q, lam).requires_grad_(False).eval()
 
     def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:
         return self.quantizer.quantize(latents[0])
-
-
-def lambda_of(quality: Tensor, lambdas: Sequence[float]) -> Tensor:
-    """Weight of the squared error (0..255 scale) against bits per pixel, geometric between the ``lambdas`` of
-    the lowest and the highest quality.
-    """
-    low, high = torch.tensor(lambdas).log()
-    return torch.exp(low + (high - low) * (quality - 1) / (QUALITIES - 1))
 
 
 def quantized_transform(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> QuantizedResidualDCT:
@@ -195,7 +186,7 @@ class Ctx3dTask(nn.Module):
         else:
             bits = self.entropy_model.bits(noisy, rounded, quality)
         bpp = bits.sum((1, 2, 3)) / (height * width)
-        lam = lambda_of(quality, self.lambdas)
+        lam = lambda_of(quality, self.lambdas, QUALITIES)
         weight = (lam / 0.01) ** -0.5
         if stage == "context":
             return Losses({"model": (bpp * weight).mean()}, {"bpp": bpp.mean().item()})

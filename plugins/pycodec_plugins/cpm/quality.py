@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 
@@ -22,3 +25,11 @@ class QualityTable(nn.Module):
         low = position.floor().long().clamp(max=self.table.shape[0] - 2)
         fraction = (position - low)[:, None]
         return self.table[low] * (1 - fraction) + self.table[low + 1] * fraction
+
+
+def lambda_of(quality: Tensor, lambdas: Sequence[float], count: int) -> Tensor:
+    """Weight of the squared error (0..255 scale) against bits per pixel, geometric between the ``lambdas`` of
+    the lowest and the highest of so many qualities.
+    """
+    low, high = torch.tensor(lambdas).log()
+    return torch.exp(low + (high - low) * (quality - 1) / max(1, count - 1))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import pycodec
 from pycodec import Codec, weights
 from pycodec.errors import InvalidInput
-from pycodec_plugins.cpm import QuantizedResidualDCT, load_quantized
+from pycodec_plugins.cpm import QuantizedResidualDCT, lambda_of, load_quantized
 
 from . import decoders
 from .entropy import ScaleHyperprior, under
@@ -203,14 +203,6 @@ class HyperpriorCodec(Codec):
         if decoder != MSE:
             tensors |= decoders.tensors_of(NAME, decoder, metadata["fingerprint"])
         return tensors, metadata
-
-
-def lambda_of(quality: Tensor, lambdas: Sequence[float], count: int) -> Tensor:
-    """Weight of the squared error (0..255 scale) against bits per pixel, geometric between the ``lambdas`` of
-    the lowest and the highest of so many qualities.
-    """
-    low, high = torch.tensor(lambdas).log()
-    return torch.exp(low + (high - low) * (quality - 1) / max(1, count - 1))
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

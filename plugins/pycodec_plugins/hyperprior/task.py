@@ -16,14 +16,13 @@ from pycodec.errors import InvalidInput
 from pycodec.images import padded
 from pycodec.training.rate_target import RateTarget
 from pycodec.training.task import Losses, as_batch, quality_figures
-from pycodec_plugins.cpm import input_ranges, quantize
+from pycodec_plugins.cpm import input_ranges, lambda_of, quantize
 from pycodec_plugins.metrics import Distortion
 
 from .codec import (
     LAMBDAS,
     build_parts,
     is_quantized,
-    lambda_of,
     load_floats,
     qualities,
     quantized_transform,

@@ -154,7 +154,7 @@ class _PerSample:
             name = getattr(codec, "name", type(codec).__name__)
             raise InvalidInput(
                 f"codec {name!r} has no latent_model (pycodec.types.DifferentiableCodec), which this "
-                "estimator optimises; take operational_rd, or ctx3d or a codec of the hyperprior family"
+                "estimator optimises; take operational_rd, ctx3d or the hyperprior family"
             )
         check_device(self.device)
         model: Any = codec.latent_model(self.quality)
