@@ -30,6 +30,12 @@ ctx::Model make_model(const py::dict& arrays, const std::string& head) {
     m.weights[layer] = vector_of<int8_t>(arrays, "weight" + std::to_string(layer));
     m.multipliers[layer] = vector_of<int32_t>(arrays, "multiplier" + std::to_string(layer));
   }
+  if (arrays.contains("weight_earlier")) {
+    m.earlier = vector_of<int8_t>(arrays, "weight_earlier");
+    const auto bias0 = Array<int32_t>::ensure(arrays["bias0"]);  // [Q][D][k]
+    if (!bias0 || bias0.ndim() != 3) throw pycodec::InvalidArgument("context model: bias0 is no table");
+    m.planes = static_cast<int>(std::min<py::ssize_t>(bias0.shape(1), ctx::kMaxPlanes + 1));
+  }
   m.bias1 = vector_of<int32_t>(arrays, "bias1");
   m.bias2 = vector_of<int32_t>(arrays, "bias2");
   m.residual = vector_of<int32_t>(arrays, "residual");

@@ -142,7 +142,7 @@ size_t far_bytes(const py::object& queue, const ctx::Model& model, const Volume&
 void decode(const py::object& queue, const ctx::Model& model, uint64_t flat, const Volume& shape,
             const std::pair<int, int>& layout, const std::array<uint64_t, 2>& biases, uint64_t data,
             uint64_t substreams, uint64_t carries, uint64_t next_plane, uint64_t progress, uint64_t faults,
-            uint64_t exchanged_codes, uint64_t exchanged, uint64_t far_memory, uint64_t symbols) {
+            uint64_t codes, uint64_t exchanged, uint64_t far_memory, uint64_t symbols) {
   const ctx::DecodeJob job{shape_of(shape),
                            layout_of(layout),
                            {at_address<const int32_t>(biases[0]), at_address<const int32_t>(biases[1])},
@@ -152,7 +152,7 @@ void decode(const py::object& queue, const ctx::Model& model, uint64_t flat, con
                            at_address<uint32_t>(next_plane),
                            at_address<uint32_t>(progress),
                            at_address<ctx::PlaneFault>(faults),
-                           at_address<uint8_t>(exchanged_codes),
+                           at_address<uint8_t>(codes),
                            at_address<uint32_t>(exchanged),
                            at_address<uint8_t>(far_memory),
                            at_address<int32_t>(symbols)};

@@ -99,6 +99,11 @@ PYCODEC_HD constexpr int32_t add_residual(int32_t acc, uint8_t code, int32_t res
   return add(acc, static_cast<int32_t>(code * static_cast<uint32_t>(residual)));
 }
 
+// What layer 0 sees of an earlier plane besides its code: how far that is from the code of 0.
+PYCODEC_HD constexpr uint8_t magnitude(uint8_t code, uint8_t zero) {
+  return static_cast<uint8_t>(code < zero ? zero - code : code - zero);
+}
+
 // Rule 3 without its clamp.
 PYCODEC_HD constexpr int32_t rescale(int32_t acc, int32_t multiplier) {
   return static_cast<int32_t>((static_cast<int64_t>(acc) * multiplier) >> 32);

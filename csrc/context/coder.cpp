@@ -26,6 +26,10 @@ void check(const Model& model, const Biases& biases, Shape s, size_t symbols, co
       biases.bias3.size() != static_cast<size_t>(s.planes) * model.outputs) {
     throw InvalidArgument("the biases are not those of this volume's planes");
   }
+  if (model.sees_earlier_planes() && s.planes != 0 && s.planes != model.planes) {
+    throw InvalidArgument("a volume of " + std::to_string(s.planes) + " planes; this model codes " +
+                          std::to_string(model.planes));
+  }
   if (options.threads < 1) throw InvalidArgument("threads must be at least 1");
 }
 

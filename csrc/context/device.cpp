@@ -40,19 +40,23 @@ void fill(const T* to, const std::vector<U>& from) {
   std::copy(from.begin(), from.end(), const_cast<T*>(to));
 }
 
-// The weights one lane holds of a chunk of a tap's inputs.
-Right weights_of_lane(const Model& model, int layer, int tap, int chunk, int tile, int lane) {
-  const int inputs = layer == 0 ? kTaps[0] : model.width, o = tile * kTileOutputs + lane / 4;
-  Right right{};
-  for (int k = 0; k < 8; ++k) {
-    const int input = chunk * kChunkInputs + k / 4 * 16 + lane % 4 * 4 + k % 4;
-    if (o >= model.channels(layer) || input >= inputs) continue;
-    const size_t at = layer == 0 ? static_cast<size_t>(o) * inputs + input
-                                 : (static_cast<size_t>(o) * inputs + input) * kTaps[layer] + tap;
-    right.words[k / 4] |= static_cast<uint32_t>(static_cast<uint8_t>(model.weights[layer][at]))
-                          << (k % 4 * 8);
+// Weights as tensor cores take them, a chunk of inputs and a tile of outputs after the other.
+// weight(output, input) is asked only for those below `outputs` and `inputs`.
+template <class Weight>
+void pack_tiles(int outputs, int inputs, int chunks, int tiles, Right*& to, const Weight& weight) {
+  for (int chunk = 0; chunk < chunks; ++chunk) {
+    for (int tile = 0; tile < tiles; ++tile) {
+      for (int lane = 0; lane < kWarpLanes; ++lane, ++to) {
+        *to = Right{};
+        const int o = tile * kTileOutputs + lane / 4;
+        for (int k = 0; k < 8; ++k) {
+          const int input = chunk * kChunkInputs + k / 4 * 16 + lane % 4 * 4 + k % 4;
+          if (o >= outputs || input >= inputs) continue;
+          to->words[k / 4] |= static_cast<uint32_t>(static_cast<uint8_t>(weight(o, input))) << (k % 4 * 8);
+        }
+      }
+    }
   }
-  return right;
 }
 
 // Runs body(block, memory, partials) in so many threads, as a GPU runs blocks: in fewer where there are no
@@ -102,6 +106,10 @@ DeviceModel model_at(const Model& model, const uint8_t* flat) {
   Sections sections(flat);
   m.weights = sections.next<Right>(weights);
   m.weight_bytes = sections.size();
+  m.planes = model.sees_earlier_planes() ? model.planes : 0;
+  m.earlier_chunks = ceil_div_int(m.planes, kChunkInputs);
+  m.earlier = sections.next<Right>(static_cast<size_t>(m.planes) * 2 * m.earlier_chunks * m.layers[0].tiles *
+                                   kWarpLanes);
   for (LayerView& layer : m.layers) layer.multipliers = sections.next<int32_t>(layer.tiles * kTileOutputs);
   for (const int32_t** array : {&m.bias1, &m.bias2, &m.residual})
     *array = sections.next<int32_t>(model.width);
@@ -122,13 +130,17 @@ std::vector<uint8_t> flat_model(const Model& model) {
     const LayerView& layer = m.layers[i];
     fill(layer.multipliers, model.multipliers[i]);
     for (int tap = 0; tap < layer.taps; ++tap) {
-      for (int chunk = 0; chunk < layer.chunks; ++chunk) {
-        for (int tile = 0; tile < layer.tiles; ++tile) {
-          for (int lane = 0; lane < kWarpLanes; ++lane) {
-            *right++ = weights_of_lane(model, i, tap, chunk, tile, lane);
-          }
-        }
-      }
+      pack_tiles(layer.outputs, layer.inputs, layer.chunks, layer.tiles, right, [&](int o, int input) {
+        const size_t row = static_cast<size_t>(o) * layer.inputs + input;
+        return model.weights[i][i == 0 ? row : row * kTaps[i] + tap];
+      });
+    }
+  }
+  Right* earlier = const_cast<Right*>(m.earlier);
+  for (int d = 0; d < m.planes; ++d) {
+    for (int kind = 0; kind < 2; ++kind) {
+      pack_tiles(m.width, d, m.earlier_chunks, m.layers[0].tiles, earlier,
+                 [&](int o, int e) { return model.earlier_weights(d, e)[2 * o + kind]; });
     }
   }
   fill(m.bias1, model.bias1);

@@ -35,6 +35,10 @@ struct DeviceModel {
   uint8_t constants[4];
   const Right* weights;  // of all layers
   LayerView layers[4];
+  // What layer 0 sees of earlier planes, as many chunks for each of `planes` planes: [plane][code,
+  // magnitude][chunk of earlier planes][tile][lane]. 0 planes: it sees none.
+  int planes, earlier_chunks;
+  const Right* earlier;
   const int32_t *bias1, *bias2, *residual;  // [8 tiles]
   const int32_t* exp_table;                 // categorical
   LogisticTables logistic;                  // parametric
@@ -135,13 +139,13 @@ struct DecodeJob {
   DeviceBiases biases;
   const uint8_t* data;
   const SubstreamRecord* substreams;
-  Carry* carries;            // [substreams]
-  uint32_t* next_plane;      // begins as 0
-  uint32_t* progress;        // [planes] completed steps; begin as 0
-  PlaneFault* faults;        // [planes]
-  uint8_t* exchanged_codes;  // [slots][plane symbols], slots being one more than the substreams
-  uint32_t* exchanged;       // [3][slots][plane symbols][width / 4]
-  uint8_t* far_memory;       // [substreams][far_bytes]
+  Carry* carries;        // [substreams]
+  uint32_t* next_plane;  // begins as 0
+  uint32_t* progress;    // [planes] completed steps; begin as 0
+  PlaneFault* faults;    // [planes]
+  uint8_t* codes;        // [symbols] in coding order
+  uint32_t* exchanged;   // [3][slots][plane symbols][width / 4], slots being one more than the substreams
+  uint8_t* far_memory;   // [substreams][far_bytes]
   int32_t* symbols;
 };
 // Bytes of the device's memory that one block needs where a multiprocessor's own does not suffice.

@@ -93,6 +93,11 @@ struct ForwardLayer {
         return at.find(tap, row, position) ? job.codes[position] : model.constants[0];
       };
       add_first_layer(warp, view, model.weights, tile, code, sums);
+      const auto earlier = [&](int plane, int row) {
+        return at.holds(row) ? job.codes[plane * job.shape.plane_size() + at.first + row]
+                             : model.constants[0];
+      };
+      if (model.planes > 0) add_earlier_planes(warp, model, at.plane, tile, earlier, sums);
     } else {
       const uint8_t* codes = job.hidden[layer - 1];
       const uint32_t outside = model.constants[layer] * 0x01010101u;

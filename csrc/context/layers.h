@@ -45,16 +45,12 @@ struct Input {
   size_t stride;
 };
 
-// Layer `index` of a model in blocks of the given sizes, the widest that fit.
-template <class Vec>
-Layer pack_layer(const Model& model, int index, std::initializer_list<int> sizes) {
-  const int outputs = model.channels(index), taps = kTaps[index], inputs = model.inputs(index);
-  const auto weight = [&](int o, int t, int c) -> int8_t {
-    if (index == 0) std::swap(t, c);
-    if (o >= outputs || t >= taps || c >= inputs) return 0;
-    return model.weights[index][(static_cast<size_t>(o) * inputs + c) * taps + t];
-  };
-  Layer layer{index == 0 ? 1 : taps, index == 0 ? 4 : inputs / 4, {}, {}};
+// A layer in blocks of the given sizes, the widest that fit. weight(output, tap, input) gives its weights, 0
+// beyond the last output or input.
+template <class Vec, class Weight>
+Layer pack_weights(int outputs, int taps, int groups, std::initializer_list<int> sizes,
+                   const Weight& weight) {
+  Layer layer{taps, groups, {}, {}};
   for (int first = 0; first < outputs;) {
     Block block{first, *std::min_element(sizes.begin(), sizes.end()), {}};
     for (int size : sizes) {
@@ -75,20 +71,48 @@ Layer pack_layer(const Model& model, int index, std::initializer_list<int> sizes
     layer.blocks.push_back(std::move(block));
     layer.multipliers.resize(first, 0);
   }
+  return layer;
+}
+
+// Layer `index` of a model.
+template <class Vec>
+Layer pack_layer(const Model& model, int index, std::initializer_list<int> sizes) {
+  const int outputs = model.channels(index), taps = kTaps[index], inputs = model.inputs(index);
+  const auto weight = [&](int o, int t, int c) -> int8_t {
+    if (index == 0) std::swap(t, c);
+    if (o >= outputs || t >= taps || c >= inputs) return 0;
+    return model.weights[index][(static_cast<size_t>(o) * inputs + c) * taps + t];
+  };
+  Layer layer = pack_weights<Vec>(outputs, index == 0 ? 1 : taps, index == 0 ? 4 : inputs / 4, sizes, weight);
   std::copy(model.multipliers[index].begin(), model.multipliers[index].end(), layer.multipliers.begin());
   return layer;
 }
 
-// sum[o] = bias + weights * activations. Few outputs are summed in several parts, since an instruction can
-// start before the one whose sum it adds to ends only if there are other sums.
+// What a plane's layer 0 sees of the planes before it: their codes as one tap, their magnitudes as another.
+template <class Vec>
+Layer pack_earlier_planes(const Model& model, int plane, std::initializer_list<int> sizes) {
+  return pack_weights<Vec>(model.width, 2, (plane + 3) / 4, sizes, [&](int o, int kind, int e) -> int8_t {
+    return o < model.width && e < plane ? model.earlier_weights(plane, e)[2 * o + kind] : int8_t{0};
+  });
+}
+
+// sum[o] = bias.
+template <class Vec, int NO>
+INLINE void start(typename Vec::Type (&sum)[NO], const Block& block, const int32_t* bias) {
+#pragma GCC unroll 24
+  for (int o = 0; o < NO; ++o) sum[o] = Vec::set1(bias[block.first + o]);
+}
+
+// sum[o] += weights * activations. Few outputs are summed in several parts, since an instruction can start
+// before the one whose sum it adds to ends only if there are other sums.
 template <class Vec, int NO>
 INLINE void accumulate(typename Vec::Type (&sum)[NO], const Layer& layer, const Block& block,
-                       const int32_t* bias, const Input& in) {
+                       const Input& in) {
   constexpr int kParts = NO >= 8 ? 1 : (7 + NO) / NO;
   typename Vec::Type part[kParts][NO];
 #pragma GCC unroll 24
   for (int o = 0; o < NO; ++o) {
-    part[0][o] = Vec::set1(bias[block.first + o]);
+    part[0][o] = sum[o];
 #pragma GCC unroll 4
     for (int p = 1; p < kParts; ++p) part[p][o] = Vec::zero();
   }
@@ -113,14 +137,18 @@ INLINE void accumulate(typename Vec::Type (&sum)[NO], const Layer& layer, const 
   }
 }
 
-// A block of a hidden layer: codes to out[group * stride]. `skip`, if any, is layer 0's output in the same
-// layout, whose channel o is added with the factor residual[o].
+// A block of a hidden layer: codes to out[group * stride]. `more`, if any, is a layer with the same blocks
+// whose sums for the input `more_in` are added. `skip`, if any, is layer 0's output in the layout of `out`,
+// whose channel o is added with the factor residual[o].
 template <class Vec, int NO>
-__attribute__((noinline)) void hidden_block(const Layer& layer, const Block& block, const int32_t* bias,
-                                            Input in, const int32_t* skip, const int32_t* residual,
-                                            int32_t* out, size_t stride) {
+__attribute__((noinline)) void hidden_block(const Layer& layer, size_t index, const int32_t* bias, Input in,
+                                            const Layer* more, Input more_in, const int32_t* skip,
+                                            const int32_t* residual, int32_t* out, size_t stride) {
+  const Block& block = layer.blocks[index];
   typename Vec::Type sum[NO];
-  accumulate<Vec>(sum, layer, block, bias, in);
+  start<Vec>(sum, block, bias);
+  accumulate<Vec>(sum, layer, block, in);
+  if (more != nullptr) accumulate<Vec>(sum, *more, more->blocks[index], more_in);
   const int32_t* multipliers = layer.multipliers.data() + block.first;
   out += block.first / 4 * stride;
   if (skip != nullptr) {
@@ -150,7 +178,8 @@ template <class Vec, int NO>
 __attribute__((noinline)) void output_block(const Layer& layer, const Block& block, const int32_t* bias,
                                             Input in, int32_t* out, size_t stride) {
   typename Vec::Type sum[NO];
-  accumulate<Vec>(sum, layer, block, bias, in);
+  start<Vec>(sum, block, bias);
+  accumulate<Vec>(sum, layer, block, in);
 #pragma GCC unroll 6
   for (int o = 0; o < NO; ++o) {
     const auto multiplier = Vec::set1(layer.multipliers[block.first + o]);

@@ -41,7 +41,7 @@ struct NearLayout {
     take(classes, rows * sizeof(uint16_t));
     take(codes, kSlots * rows);
     take(plane, sizeof(uint32_t));
-    for (int layer = 1; layer < 4; ++layer) {
+    for (int layer = 0; layer < 4; ++layer) {
       first_partial[layer] = sums;
       sums += static_cast<size_t>(row_tiles) * model.layers[layer].tiles * kWarpLanes;
     }
@@ -50,16 +50,16 @@ struct NearLayout {
 
   int row_tiles = 0, stride = 0, groups = 0;
   // Offsets in bytes.
-  size_t taps = 0;      // TapRow [even and odd steps][14]
-  size_t hidden = 0;    // uint32 [3 layers][slot][group of 4 channels][row]
-  size_t outputs = 0;   // int32 [output][row]
-  size_t escapes = 0;   // uint32 [row]
-  size_t starts = 0;    // uint16 [row][kNearStarts + 1]
-  size_t classes = 0;   // uint16 [row]
-  size_t codes = 0;     // uint8 [slot][row]
-  size_t plane = 0;     // uint32
-  size_t partials = 0;  // Sums of a step's taps but the centre: [layers 1 to 3][row tile][tile][lane]
-  size_t bytes = 0;     // of all
+  size_t taps = 0;               // TapRow [even and odd steps][14]
+  size_t hidden = 0;             // uint32 [3 layers][slot][group of 4 channels][row]
+  size_t outputs = 0;            // int32 [output][row]
+  size_t escapes = 0;            // uint32 [row]
+  size_t starts = 0;             // uint16 [row][kNearStarts + 1]
+  size_t classes = 0;            // uint16 [row]
+  size_t codes = 0;              // uint8 [slot][row]
+  size_t plane = 0;              // uint32
+  size_t partials = 0;           // Sums of what lies at earlier steps: [layer][row tile][tile][lane]
+  size_t bytes = 0;              // of all
   size_t first_partial[4] = {};  // Sums before each layer's
 
  private:

@@ -3,8 +3,9 @@
 // for, the plane before its own or the one before that in its substream, is done or at work in another block:
 // however few blocks a GPU runs at once, the lowest plane at work waits for nobody.
 //
-// Of the taps of layers 1 to 3 all but the centre lie at earlier steps. Their sums for the next step are made
-// by the other warps while the first one decodes this step's symbols, one after the other as rANS must.
+// Of the taps of layers 1 to 3 all but the centre lie at earlier steps, and so does what layer 0 sees of
+// earlier planes. Their sums for the next step are made by the other warps while the first one decodes this
+// step's symbols, one after the other as rANS must.
 //
 // What is wrong with the data is noted, and decoding goes on with symbols in range, so that no block waits in
 // vain; the host looks at the notes afterwards.
@@ -50,7 +51,7 @@ class PlaneDecoder {
     for (int t = 0; t < kPlaneLag; ++t) import_step(t, 0);
     find_taps(0);
     block_.sync();
-    add_earlier_taps(0, 0);
+    add_earlier(0, 0);
     for (int t = 0; t < steps_; ++t) {
       const int rows = rows_in_step(job_.shape, t);
       first_layer(t, rows);
@@ -71,7 +72,7 @@ class PlaneDecoder {
       export_step(t, rows);
       import_step(t + kPlaneLag, 1);
       block_.sync_others();
-      if (t + 1 < steps_) add_earlier_taps(t + 1, 1);
+      if (t + 1 < steps_) add_earlier(t + 1, 1);
       block_.sync();
       store_symbols(t, rows);
       block_.sync();
@@ -106,11 +107,9 @@ class PlaneDecoder {
     if (first_warp == 0 || !block_.is_first_warp()) block_.wait(job_.progress + plane_ - 1, t + 1);
     const int rows = rows_in_step(job_.shape, t), slot = previous_slot(t);
     const size_t from = exchange(plane_ - 1, t);
+    const uint8_t* codes = job_.codes + in_coding_order(plane_ - 1, t);
     block_.for_each(
-        rows,
-        [&](size_t i) {
-          codes_[slot * layout_.stride + i] = load_from_other_block(job_.exchanged_codes + from + i);
-        },
+        rows, [&](size_t i) { codes_[slot * layout_.stride + i] = load_from_other_block(codes + i); },
         first_warp);
     each_group(
         rows,
@@ -152,8 +151,11 @@ class PlaneDecoder {
     return (job_.layout.substreams() + 1) * job_.shape.plane_size();
   }
   PYCODEC_KERNEL size_t exchange(int plane, int t) const {
-    return plane % (job_.layout.substreams() + 1) * job_.shape.plane_size() +
-           symbols_before_step(job_.shape, t);
+    return in_coding_order(plane % (job_.layout.substreams() + 1), t);
+  }
+  // Index of a step's first symbol among those of the volume in coding order.
+  PYCODEC_KERNEL size_t in_coding_order(int plane, int t) const {
+    return plane * job_.shape.plane_size() + symbols_before_step(job_.shape, t);
   }
 
   // --- The network ---
@@ -177,52 +179,70 @@ class PlaneDecoder {
     block_.for_each_warp(row_tiles * tiles, [&](const Warp& warp, int i) { f(warp, i / tiles, i % tiles); });
   }
 
-  PYCODEC_KERNEL void add_earlier_taps(int step, int first_warp) const {
+  // Sums of what lies at earlier steps.
+  PYCODEC_KERNEL void add_earlier(int step, int first_warp) const {
     const int row_tiles = (rows_in_step(job_.shape, step) + kTileRows - 1) / kTileRows;
     const auto blocks_of = [&](int layer) { return (model_.layers[layer].tiles + 3) / 4; };
-    const int blocks = blocks_of(1) + blocks_of(2) + blocks_of(3);
+    const int blocks = blocks_of(0) + blocks_of(1) + blocks_of(2) + blocks_of(3);
     block_.for_each_warp(
         row_tiles * blocks,
         [&](const Warp& warp, int i) {
-          int block = i % blocks, layer = 1;
+          int block = i % blocks, layer = 0;
           for (; block >= blocks_of(layer); ++layer) block -= blocks_of(layer);
           const int tiles = model_.layers[layer].tiles - 4 * block;
           if (tiles == 1) {
-            add_earlier_taps<1>(warp, layer, step, i / blocks, 4 * block);
+            add_earlier<1>(warp, layer, step, i / blocks, 4 * block);
           } else if (tiles == 2) {
-            add_earlier_taps<2>(warp, layer, step, i / blocks, 4 * block);
+            add_earlier<2>(warp, layer, step, i / blocks, 4 * block);
           } else if (tiles == 3) {
-            add_earlier_taps<3>(warp, layer, step, i / blocks, 4 * block);
+            add_earlier<3>(warp, layer, step, i / blocks, 4 * block);
           } else {
-            add_earlier_taps<4>(warp, layer, step, i / blocks, 4 * block);
+            add_earlier<4>(warp, layer, step, i / blocks, 4 * block);
           }
         },
         first_warp);
   }
   template <int N>
-  PYCODEC_KERNEL void add_earlier_taps(const Warp& warp, int layer, int step, int row_tile, int tile) const {
-    const int32_t* bias = layer == 1   ? model_.bias1
+  PYCODEC_KERNEL void add_earlier(const Warp& warp, int layer, int step, int row_tile, int tile) const {
+    const int32_t* bias = layer == 0   ? job_.biases.bias0 + static_cast<size_t>(plane_) * model_.width
+                          : layer == 1 ? model_.bias1
                           : layer == 2 ? model_.bias2
                                        : job_.biases.bias3 + static_cast<size_t>(plane_) * model_.outputs;
+    const int first = row_tile * kTileRows;
     Each<Sums<int32_t>> sums[N];
     start_sums(warp, bias, model_.layers[layer].outputs, tile, sums);
-    const TapRow* at = taps(step);
-    const auto see = [&](int tap, int row, int channel) {
-      return input(layer, at[tap], row_tile * kTileRows + row, channel);
-    };
-    add_taps(warp, model_.layers[layer], weights_, 0, 13, tile, see, sums);
+    if (layer > 0) {
+      const TapRow* at = taps(step);
+      const auto see = [&](int tap, int row, int channel) {
+        return input(layer, at[tap], first + row, channel);
+      };
+      add_taps(warp, model_.layers[layer], weights_, 0, 13, tile, see, sums);
+    } else if (model_.planes > 0) {
+      const int rows = rows_in_step(job_.shape, step);
+      const uint8_t* codes = job_.codes + symbols_before_step(job_.shape, step);
+      const auto code = [&](int plane, int row) -> uint8_t {
+        if (first + row >= rows) return model_.constants[0];
+        return load_from_other_block(codes + plane * job_.shape.plane_size() + first + row);
+      };
+      add_earlier_planes(warp, model_, plane_, tile, code, sums);
+    }
     for (int i = 0; i < N; ++i) {
       Sums<int32_t>* out = partial(layer, row_tile, tile + i);
       warp.each([&](int lane) { out[lane] = sums[i][lane]; });
     }
   }
 
+  PYCODEC_KERNEL void restore_sums(const Warp& warp, int layer, int row_tile, int tile,
+                                   Each<Sums<int32_t>> (&sums)[1]) const {
+    const Sums<int32_t>* earlier = partial(layer, row_tile, tile);
+    warp.each([&](int lane) { sums[0][lane] = earlier[lane]; });
+  }
+
   PYCODEC_KERNEL void first_layer(int t, int rows) const {
     const LayerView& layer = model_.layers[0];
     each_tile(rows, layer.tiles, [&](const Warp& warp, int row_tile, int tile) {
       Each<Sums<int32_t>> sums[1];
-      start_sums(warp, job_.biases.bias0 + static_cast<size_t>(plane_) * model_.width, layer.outputs, tile,
-                 sums);
+      restore_sums(warp, 0, row_tile, tile, sums);
       const TapRow* at = taps(t);
       const auto code = [&](int tap, int row) -> uint8_t {
         const uint32_t i = static_cast<uint32_t>(row_tile * kTileRows + row + at[tap].shift);
@@ -257,8 +277,7 @@ class PlaneDecoder {
 
   PYCODEC_KERNEL void add_centre(const Warp& warp, int layer, int t, int row_tile, int tile,
                                  Each<Sums<int32_t>> (&sums)[1]) const {
-    const Sums<int32_t>* earlier = partial(layer, row_tile, tile);
-    warp.each([&](int lane) { sums[0][lane] = earlier[lane]; });
+    restore_sums(warp, layer, row_tile, tile, sums);
     const TapRow& centre = taps(t)[13];
     const auto see = [&](int, int row, int channel) {
       return input(layer, centre, row_tile * kTileRows + row, channel);
@@ -494,7 +513,7 @@ class PlaneDecoder {
   // Symbols and input codes of a step, from the classes.
   PYCODEC_KERNEL void store_symbols(int t, int rows) const {
     const Step step(job_.shape, plane_, t);
-    const size_t to = exchange(plane_, t);
+    uint8_t* codes = job_.codes + in_coding_order(plane_, t);
     block_.for_each(rows, [&](size_t i) {
       int32_t y = classes_[i];
       if (!model_.categorical) {
@@ -504,7 +523,7 @@ class PlaneDecoder {
       const uint8_t code = model_.input_code(y);
       job_.symbols[step.at(static_cast<int>(i))] = y;
       codes_[own_slot(t) * layout_.stride + i] = code;
-      job_.exchanged_codes[to + i] = code;
+      codes[i] = code;
     });
   }
 

@@ -26,6 +26,16 @@ class Scalar final : public Evaluator {
         }
       }
     }
+    if (!model.sees_earlier_planes()) return;
+    earlier_.assign(shape.plane_size() * 2 * shape.planes, 0);
+    for (int d = 0; d < shape.planes; ++d) {
+      for (int o = 0; o < model.width; ++o) {
+        for (int e = 0; e < d; ++e) {
+          const int8_t* pair = model.earlier_weights(d, e) + 2 * o;
+          earlier_weights_.insert(earlier_weights_.end(), pair, pair + 2);
+        }
+      }
+    }
   }
 
   void evaluate(int plane, int step, int32_t* values) override {
@@ -36,7 +46,12 @@ class Scalar final : public Evaluator {
 
   void store(int plane, int step, const uint8_t* codes) override {
     for (int i = 0; i < steps().lanes(step); ++i) {
-      *input(0, plane, steps().row(step, i), steps().column(step, i)) = codes[i];
+      const int h = steps().row(step, i), w = steps().column(step, i);
+      *input(0, plane, h, w) = codes[i];
+      if (!model_.sees_earlier_planes()) continue;
+      int16_t* seen = earlier(h, w) + 2 * plane;
+      seen[0] = codes[i];
+      seen[1] = magnitude(codes[i], model_.constants[0]);
     }
   }
 
@@ -66,11 +81,30 @@ class Scalar final : public Evaluator {
     }
   }
 
+  // Codes of all planes at a position, and their magnitudes: [plane][2].
+  int16_t* earlier(int h, int w) {
+    return earlier_.data() + (static_cast<size_t>(h) * (row_ - 2) + w) * 2 * model_.planes;
+  }
+
+  // Adds what layer 0 sees of the planes before this one.
+  void add_earlier_planes(int plane, int h, int w, int32_t* acc) {
+    if (!model_.sees_earlier_planes()) return;
+    const int k = model_.width, length = 2 * plane;
+    const int16_t* x = earlier(h, w);
+    const int16_t* weights = earlier_weights_.data() + static_cast<size_t>(plane) * (plane - 1) * k;
+    for (int o = 0; o < k; ++o, weights += length) {
+      int32_t sum = 0;  // at most 2 * 255 * 255 * 128
+      for (int i = 0; i < length; ++i) sum += x[i] * weights[i];
+      acc[o] = add(acc[o], sum);
+    }
+  }
+
   void position(int plane, int h, int w, int32_t* values) {
     const int k = model_.width;
     int32_t acc[kMaxWidth];
 
     convolve(0, biases_.bias0.data() + static_cast<size_t>(plane) * k, plane, h, w, acc);
+    add_earlier_planes(plane, h, w, acc);
     uint8_t* a = input(1, plane, h, w);
     for (int o = 0; o < k; ++o) a[o] = rescale_to_code(acc[o], model_.multipliers[0][o]);
 
@@ -103,6 +137,8 @@ class Scalar final : public Evaluator {
   const size_t row_, plane_;         // positions in a row and in a plane, border included
   std::vector<uint8_t> inputs_[4];   // [slot][h][w][channel]
   std::vector<int16_t> weights_[4];  // [out][tap][in]
+  // If layer 0 sees earlier planes: [h][w][plane][2], and for plane after plane [out][earlier plane][2].
+  std::vector<int16_t> earlier_, earlier_weights_;
 };
 
 }  // namespace

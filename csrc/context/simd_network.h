@@ -7,7 +7,10 @@
 // Most symbols of most images are zero, and the network computes only where it sees anything else. Where all
 // inputs of a position are what they are in a volume at rest (every code that of layer 0's outside), so are
 // its outputs, to the bit. Three positions away from every border those depend on the plane alone, so a
-// volume of 7 x 7 holds them all. A set of lanes says, for each layer and step, which are not at rest.
+// volume of 7 x 7 holds them all. A set of lanes says, for each layer and step, which are not at rest. (Where
+// layer 0 sees all earlier planes hardly anything is, and nobody looks.)
+//
+// What layer 0 sees of earlier planes lies as [code, magnitude][group of 4 planes][step][lane][4 bytes].
 //
 // `Registers` has the types Wide and Narrow (see layers.h) and kBlock, how many hidden channels Wide computes
 // together.
@@ -42,10 +45,11 @@ class SimdNetwork final : public Evaluator {
         row_((steps().max_lanes() + kMargin - 1) / kMargin * kMargin + 2 * kMargin),
         words_((steps().max_lanes() + kWordLanes - 1) / kWordLanes + 2),
         // Elsewhere the volume at rest costs more than it can save.
-        rests_(may_rest && shape.height >= kRestSide && shape.width >= kRestSide &&
-               shape.plane_size() >= 16 * kRestSize),
+        rests_(may_rest && !model.sees_earlier_planes() && shape.height >= kRestSide &&
+               shape.width >= kRestSide && shape.plane_size() >= 16 * kRestSize),
         bias0_(biases.bias0) {
-    for (int i = 0; i < 3; ++i) layers_[i] = pack_layer<Wide>(model, i, {Registers::kBlock, 8, 4});
+    const auto sizes = {Registers::kBlock, 8, 4};
+    for (int i = 0; i < 3; ++i) layers_[i] = pack_layer<Wide>(model, i, sizes);
     layers_[3] = pack_layer<Wide>(model, 3, {6, 4, 2});
     padded_outputs_ = layers_[3].multipliers.size();
     bias3_.assign(shape.planes * padded_outputs_, 0);
@@ -56,6 +60,11 @@ class SimdNetwork final : public Evaluator {
     codes_.assign(rows_ * row_, model.constants[0]);
     for (int i = 1; i < 4; ++i) {
       activations_[i].assign(rows_ * groups_ * row_, four(model.constants[i]));
+    }
+    if (model.sees_earlier_planes()) {
+      for (int d = 0; d < shape.planes; ++d)
+        earlier_layers_.push_back(pack_earlier_planes<Wide>(model, d, sizes));
+      earlier_.assign(2 * ((shape.planes + 3) / 4) * earlier_stride(), 0);
     }
     if (rests_) {
       for (auto& sets : awake_) sets.assign(rows_ * words_, 0);
@@ -89,10 +98,10 @@ class SimdNetwork final : public Evaluator {
       for (int i = next_lane(lanes, 0, count); i < count;) {
         const int next = next_lane(lanes, i + Narrow::kLanes, count);
         if (next >= std::min(count, i + Wide::kLanes)) {
-          compute<Narrow>(layer, plane, i, taps, values + i);
+          compute<Narrow>(layer, plane, step, i, taps, values + i);
           i = next;
         } else {
-          compute<Wide>(layer, plane, i, taps, values + i);
+          compute<Wide>(layer, plane, step, i, taps, values + i);
           i = next_lane(lanes, i + Wide::kLanes, count);
         }
       }
@@ -105,6 +114,7 @@ class SimdNetwork final : public Evaluator {
     uint8_t* row = codes_.data() + index * row_ + kMargin;
     const int count = steps().lanes(step);
     std::copy(codes, codes + count, row);
+    if (model_.sees_earlier_planes()) store_for_later_planes(plane, step, codes, count);
     if (!rests_) return;
     uint64_t* awake = awake_[0].data() + index * words_ + 1;
     std::fill(awake, awake + words_ - 2, 0);
@@ -146,9 +156,22 @@ class SimdNetwork final : public Evaluator {
     return awake;
   }
 
+  // Elements of all steps of four planes.
+  size_t earlier_stride() const { return steps().count() * row_; }
+
+  void store_for_later_planes(int plane, int step, const uint8_t* codes, int count) {
+    const size_t at = plane / 4 * earlier_stride() + step * row_;
+    uint8_t* values = reinterpret_cast<uint8_t*>(earlier_.data() + at) + plane % 4;
+    uint8_t* magnitudes = values + earlier_.size() / 2 * sizeof(int32_t);
+    for (int i = 0; i < count; ++i) {
+      values[4 * i] = codes[i];
+      magnitudes[4 * i] = magnitude(codes[i], model_.constants[0]);
+    }
+  }
+
   // A layer for the lanes of a register from lane i of the step.
   template <class Vec>
-  void compute(int index, int plane, int i, const Taps& taps, int32_t* values) {
+  void compute(int index, int plane, int step, int i, const Taps& taps, int32_t* values) {
     const Layer& layer = layers_[index];
     const size_t own = taps.activations[13] + i;
     if (index == 3) {
@@ -166,19 +189,27 @@ class SimdNetwork final : public Evaluator {
     alignas(64) int32_t quads[4 * Vec::kLanes];
     const size_t none = 0;
     Input in{activations_[index].data() + i, taps.activations, row_};
+    const Layer* earlier = nullptr;
+    Input earlier_in{};
+    const size_t kinds[2] = {0, earlier_.size() / 2};
     const int32_t* bias = index == 1 ? model_.bias1.data() : model_.bias2.data();
     if (index == 0) {
       gather_codes<Vec>(codes_.data() + i, taps.codes, quads);
       in = {quads, &none, Vec::kLanes};
       bias = bias0_.data() + static_cast<size_t>(plane) * model_.width;
+      if (plane > 0 && model_.sees_earlier_planes()) {
+        earlier = &earlier_layers_[plane];
+        earlier_in = {earlier_.data() + step * row_ + i, kinds, earlier_stride()};
+      }
     }
     const int32_t* skip = index == 2 ? activations_[1].data() + own : nullptr;
     int32_t* out = activations_[index + 1].data() + own;
-    for (const Block& b : layer.blocks) {
-      const auto run = b.size == Registers::kBlock ? hidden_block<Vec, Registers::kBlock>
-                       : b.size == 8               ? hidden_block<Vec, 8>
-                                                   : hidden_block<Vec, 4>;
-      run(layer, b, bias, in, skip, model_.residual.data(), out, row_);
+    for (size_t b = 0; b < layer.blocks.size(); ++b) {
+      const int size = layer.blocks[b].size;
+      const auto run = size == Registers::kBlock ? hidden_block<Vec, Registers::kBlock>
+                       : size == 8               ? hidden_block<Vec, 8>
+                                                 : hidden_block<Vec, 4>;
+      run(layer, b, bias, in, earlier, earlier_in, skip, model_.residual.data(), out, row_);
     }
   }
 
@@ -263,6 +294,9 @@ class SimdNetwork final : public Evaluator {
   Layer layers_[4];
   std::vector<uint8_t> codes_;           // [row][lane]
   std::vector<int32_t> activations_[4];  // [row][group][lane]; input of layers 1, 2, 3
+  // If layer 0 sees earlier planes: its weights for each plane, and the codes and the magnitudes of all.
+  std::vector<Layer> earlier_layers_;
+  std::vector<int32_t> earlier_;  // [code, magnitude][group of planes][step][lane]
   // Lanes that are not at rest: codes, the activations before layers 1, 2, 3, values.
   std::vector<uint64_t> awake_[5];  // [row][word], the first and the last empty
   std::vector<uint64_t> everyone_;  // a set of all lanes, if there is no rest

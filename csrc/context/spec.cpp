@@ -1,5 +1,6 @@
 #include "context/spec.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <numeric>
 #include <string>
@@ -39,6 +40,8 @@ void Model::prepare() {
     // Then rescaled values stay within 2^30 and their differences within an int32.
     for (int32_t m : multipliers[layer]) require(m >= 1, "every multiplier must be at least 1");
   }
+  require(planes >= 0 && planes <= kMaxPlanes, "at most 256 planes");
+  check_size(earlier, static_cast<size_t>(planes) * std::max(0, planes - 1) * width, "weight_earlier");
   check_size(bias1, width, "bias1");
   check_size(bias2, width, "bias2");
   check_size(residual, width, "residual");

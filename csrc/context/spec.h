@@ -33,6 +33,8 @@ struct Model {
   std::array<std::vector<int32_t>, 4> multipliers;
   std::vector<int32_t> residual;           // [k]
   std::array<uint8_t, 4> constants{};      // out-of-volume code of each layer's input
+  int planes = 0;                          // that `earlier` is for
+  std::vector<int8_t> earlier;             // [pair][k][value, magnitude]: see earlier_weights()
   std::vector<int32_t> exp_table;          // categorical: [2048]
   std::vector<uint8_t> table_radius;       // parametric: [64 * 16]
   std::vector<int16_t> table_frequencies;  // parametric: 2 * radius + 2 per table
@@ -45,6 +47,13 @@ struct Model {
   // Checks every size and every value that memory safety rests on, and fills the derived arrays.
   // Throws InvalidArgument.
   void prepare();
+
+  // Whether layer 0 sees all earlier planes at the symbol's position too.
+  bool sees_earlier_planes() const { return planes > 1; }
+  // Of plane d for plane e < d: [k][value, magnitude].
+  const int8_t* earlier_weights(int d, int e) const {
+    return earlier.data() + (static_cast<size_t>(d) * (d - 1) / 2 + e) * width * 2;
+  }
 
   int inputs(int layer) const { return layer == 0 ? 1 : width; }
   int channels(int layer) const { return layer == 3 ? outputs : width; }

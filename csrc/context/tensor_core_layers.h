@@ -84,6 +84,41 @@ PYCODEC_KERNEL void add_first_layer(const Warp& warp, const LayerView& layer, co
   }
 }
 
+// The same of what layer 0 sees of the planes before a plane: code(plane, row), asked only for those.
+template <int N, class Code>
+PYCODEC_KERNEL void add_earlier_planes(const Warp& warp, const DeviceModel& model, int plane, int tile,
+                                       Code code, Each<Sums<int32_t>> (&sums)[N]) {
+  const int tiles = model.layers[0].tiles;
+  const size_t kind = static_cast<size_t>(model.earlier_chunks) * tiles * kWarpLanes;
+  const Right* weights = model.earlier + plane * 2 * kind + tile * kWarpLanes;
+  for (int first = 0; first < plane; first += kChunkInputs, weights += tiles * kWarpLanes) {
+    Each<Left> codes, magnitudes;
+    warp.each([&](int lane) {
+      PYCODEC_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        uint32_t values = 0, distances = 0;
+        PYCODEC_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          const int e = first + i / 2 * 16 + lane % 4 * 4 + j;
+          const uint8_t x = e < plane ? code(e, lane / 4 + i % 2 * 8) : model.constants[0];
+          values |= static_cast<uint32_t>(x) << (8 * j);
+          distances |= static_cast<uint32_t>(magnitude(x, model.constants[0])) << (8 * j);
+        }
+        codes[lane].words[i] = values;
+        magnitudes[lane].words[i] = distances;
+      }
+    });
+    PYCODEC_UNROLL
+    for (int i = 0; i < N; ++i) {
+      Each<Right> right;
+      warp.each([&](int lane) { right[lane] = weights[i * kWarpLanes + lane]; });
+      multiply_add(sums[i], codes, right);
+      warp.each([&](int lane) { right[lane] = weights[kind + i * kWarpLanes + lane]; });
+      multiply_add(sums[i], magnitudes, right);
+    }
+  }
+}
+
 // Rule 3 for a hidden layer: store(row, channel, pair) gets the codes of two channels, the lower one in the
 // low byte. skip(row, channel) gives those of layer 0 in the same form, of which `residual` times is added;
 // without a residual it is not called.

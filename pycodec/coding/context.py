@@ -38,6 +38,7 @@ WATCHED = 1 << 22
 
 _LAYERS = tuple(f"{name}{layer}" for layer in range(4) for name in ("weight", "bias", "multiplier"))
 _COMMON = ("input_map", "constants", "residual", *_LAYERS)
+_OPTIONAL = "weight_earlier"
 _HEADS = {
     "categorical": (*_COMMON, "exp_table"),
     "parametric": (*_COMMON, "table_radius", "table_frequencies"),
@@ -54,6 +55,8 @@ class ContextModel:
             ``weight0`` int8 [k, 13], ``weight1``, ``weight2`` [k, k, 14], ``weight3`` [outputs, k, 14];
             ``bias0`` int32 [Q, D, k], ``bias1``, ``bias2`` [k], ``bias3`` [Q, D, outputs]; ``multiplier0`` ..
             ``multiplier3`` int32, one per channel; ``residual`` int32 [k]; ``constants`` uint8 [4].
+            Optional: ``weight_earlier`` int8 [D (D - 1) / 2, k, 2], a row for every pair of planes (d, e),
+            e < d, by d and then by e.
             Categorical: ``exp_table`` int32 [2048]. Parametric: ``table_radius`` uint8 [64, 16] and
             ``table_frequencies`` int16 [sum of 2 radius + 2].
         head: "categorical" or "parametric".
@@ -262,7 +265,7 @@ def _threads(threads: int) -> int:
 
 def _checked(arrays: Mapping[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
     """The arrays, contiguous, if they make a valid model; raises InvalidInput."""
-    names = _HEADS[head]
+    names = (*_HEADS[head], *({_OPTIONAL} & set(arrays)))
     if set(arrays) != set(names):
         missing, extra = sorted(set(names) - set(arrays)), sorted(set(arrays) - set(names))
         raise InvalidInput(f"context model: missing arrays {missing}, unexpected arrays {extra}")
@@ -291,6 +294,7 @@ def _checked(arrays: Mapping[str, np.ndarray], head: str) -> dict[str, np.ndarra
         "weight1": (np.int8, (k, k, 14)),
         "weight2": (np.int8, (k, k, 14)),
         "weight3": (np.int8, (outputs, k, 14)),
+        "weight_earlier": (np.int8, (planes * (planes - 1) // 2, k, 2)),
         "bias0": (np.int32, (qualities, planes, k)),
         "bias1": (np.int32, (k,)),
         "bias2": (np.int32, (k,)),
@@ -327,7 +331,8 @@ def check_no_overflow(arrays: Mapping[str, np.ndarray]) -> None:
     """Prove that no partial sum of any layer leaves int32, whatever the activations and the order of summing.
 
     The largest magnitude a channel can reach is ``|bias| + 255 (sum of |weights| + |residual|)``, the bias
-    being the largest of all qualities and planes. Products with a 31-bit multiplier then stay below 2^62.
+    being the largest of all qualities and planes, and the weights of earlier planes those of all pairs.
+    Products with a 31-bit multiplier then stay below 2^62.
 
     Raises:
         InvalidInput: a channel could reach 2^31.
@@ -336,6 +341,8 @@ def check_no_overflow(arrays: Mapping[str, np.ndarray]) -> None:
         weights = np.abs(arrays[f"weight{layer}"].astype(np.int64))
         bias = np.abs(arrays[f"bias{layer}"].astype(np.int64))
         bound = weights.reshape(len(weights), -1).sum(1) * 255 + bias.reshape(-1, bias.shape[-1]).max(0)
+        if layer == 0 and _OPTIONAL in arrays:
+            bound += 255 * np.abs(arrays[_OPTIONAL].astype(np.int64)).sum((0, 2))
         if layer == 2:
             bound += 255 * np.abs(arrays["residual"].astype(np.int64))
         if bound.max() >= 2**31:

@@ -66,6 +66,9 @@ class FloatContext:
     bias3: np.ndarray  # [Q, D, outputs]
     inputs: np.ndarray
     """Network input of each entry of the integer model's input map, [256] or [L]."""
+    earlier: np.ndarray | None = None
+    """Weights of the earlier planes' values and magnitudes, [D (D - 1) / 2, k, 2]: see
+    :class:`ContextModel`."""
 
     def taps(self, layer: int) -> np.ndarray:
         """Causal weights of a layer, [out, in, taps]."""
@@ -75,7 +78,13 @@ class FloatContext:
     def forward(self, symbols: np.ndarray, quality: float = 1.0) -> list[np.ndarray]:
         """Outputs of the four layers, [channels, D, H, W] each, for ``symbols`` [D, H, W]; quality 1 .. Q."""
         index = symbols if len(self.inputs) != 256 else symbols.clip(-128, 127) + 128
-        first = np.maximum(self._convolve(0, self.inputs[index][None], _at_quality(self.bias0, quality)), 0)
+        x = self.inputs[index]
+        first = self._convolve(0, x[None], _at_quality(self.bias0, quality))
+        for d in range(1, len(x) if self.earlier is not None else 0):
+            weights = self.earlier[d * (d - 1) // 2 :][:d]  # type: ignore[index]
+            seen = np.stack([x[:d], np.abs(x[:d])], 1)
+            first[:, d] += np.tensordot(weights, seen, ((0, 2), (0, 1)))
+        first = np.maximum(first, 0)
         second = np.maximum(self._convolve(1, first, self.bias1[None]), 0)
         third = self._convolve(2, second, self.bias2[None]) + first
         return [first, second, third, self._convolve(3, third, _at_quality(self.bias3, quality))]
@@ -118,6 +127,7 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
             that could overflow.
     """
     numbers = [*network.weights, network.bias0, network.bias1, network.bias2, network.bias3, network.inputs]
+    numbers += [] if network.earlier is None else [network.earlier]
     numbers.append(np.array([ranges.first, ranges.second, ranges.low, ranges.high]))
     if not all(np.isfinite(a).all() for a in numbers):
         raise InvalidInput(
@@ -136,7 +146,9 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
         units, offsets = np.array([LOGIT_UNIT]), np.array([0.5])
 
     layers = [
-        _quantize_layer(network.taps(0), network.bias0, input_scale, input_zero, first_scale, 0.5),
+        _quantize_layer(
+            network.taps(0), network.bias0, input_scale, input_zero, first_scale, 0.5, earlier=network.earlier
+        ),
         _quantize_layer(network.taps(1), network.bias1, first_scale, 0, second_scale, 0.5),
         _quantize_layer(
             network.taps(2), network.bias2, second_scale, 0, third_scale, third_zero + 0.5, first_scale
@@ -155,6 +167,8 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
             f"bias{index}": layer.bias,
             f"multiplier{index}": layer.multiplier,
         }
+    if layers[0].earlier is not None:
+        arrays["weight_earlier"] = layers[0].earlier
     if head == "parametric":
         arrays["table_radius"], arrays["table_frequencies"] = integer_tables(logistic_masses())
     else:
@@ -178,6 +192,7 @@ class _IntegerLayer:
     bias: np.ndarray
     multiplier: np.ndarray
     residual: np.ndarray
+    earlier: np.ndarray | None
 
 
 def _quantize_layer(
@@ -188,6 +203,7 @@ def _quantize_layer(
     unit: float | np.ndarray,
     offset: float | np.ndarray,
     residual_scale: float | None = None,
+    earlier: np.ndarray | None = None,  # [D (D - 1) / 2, out, 2], with a bias of [.., D, out]
 ) -> _IntegerLayer:
     """Integers such that floor(acc M / 2^32) = floor(float output / unit + offset), up to quantisation.
 
@@ -198,6 +214,8 @@ def _quantize_layer(
     offset = np.broadcast_to(offset, len(weights)).astype(np.float64)
     largest_bias = np.abs(bias).reshape(-1, len(weights)).max(0) + np.abs(offset) * unit
     scale = np.abs(weights).max((1, 2)) / 127
+    if earlier is not None:
+        scale = np.maximum(scale, np.abs(earlier).max((0, 2), initial=0) / 127)
     # Channels with hardly any weight: the multiplier must keep 16 bits of precision and the bias stay below
     # 2^28.
     scale = np.maximum(scale, np.maximum(unit / 2**16, largest_bias / 2**28) / input_scale)
@@ -217,9 +235,13 @@ def _quantize_layer(
         )
     integers = _round_weights(weights / scale[:, None, None])
     folded = np.round((bias + offset * unit) / sum_unit) - input_zero * integers.astype(np.int64).sum((1, 2))
+    if earlier is not None:
+        earlier = np.round(earlier / scale[:, None]).clip(-127, 127).astype(np.int8)
+        for d in range(1, folded.shape[-2]):  # magnitudes have no zero point
+            folded[..., d, :] -= input_zero * earlier[d * (d - 1) // 2 :, :, 0][:d].astype(np.int64).sum(0)
     if np.abs(folded).max() >= 2**31:
         raise InvalidInput("the context network has a bias too large for int32; train it again")
-    return _IntegerLayer(integers, folded.astype(np.int32), multiplier.astype(np.int32), residual)
+    return _IntegerLayer(integers, folded.astype(np.int32), multiplier.astype(np.int32), residual, earlier)
 
 
 def _round_weights(weights: np.ndarray) -> np.ndarray:  # [out, in, taps]

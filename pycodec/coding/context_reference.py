@@ -76,13 +76,27 @@ def _convolve(model: ContextModel, layer: int, x: np.ndarray, bias: np.ndarray) 
     return acc
 
 
+def earlier_planes(model: ContextModel, plane: int, codes: np.ndarray) -> np.ndarray | int:
+    """What the codes [plane, ...] of all earlier planes at a position add to the sums [k, ...] of layer 0."""
+    weights = model.arrays().get("weight_earlier")
+    if weights is None or plane == 0:
+        return 0
+    own = weights[plane * (plane - 1) // 2 :][:plane].astype(np.int64)
+    values = codes.astype(np.int64)
+    magnitudes = np.abs(values - int(model.arrays()["constants"][0]))
+    return np.tensordot(own[:, :, 0], values, (0, 0)) + np.tensordot(own[:, :, 1], magnitudes, (0, 0))
+
+
 def tables(model: ContextModel, symbols: np.ndarray, quality_step: int | None = None) -> np.ndarray:
     """Twin of :meth:`ContextModel.tables`."""
     arrays = model.arrays()
     bias0, bias3 = (b.astype(np.int64) for b in model.biases(quality_step, symbols.shape[0]))
     bias1, bias2 = (arrays[name].astype(np.int64)[None] for name in ("bias1", "bias2"))
     x = input_codes(model, symbols)[None]
-    a = rescale(_convolve(model, 0, x, bias0), arrays["multiplier0"]).clip(0, 255)
+    first = _convolve(model, 0, x, bias0)
+    for d in range(symbols.shape[0]):
+        first[:, d] += earlier_planes(model, d, x[0, :d])
+    a = rescale(first, arrays["multiplier0"]).clip(0, 255)
     b = rescale(_convolve(model, 1, a, bias1), arrays["multiplier1"]).clip(0, 255)
     skip = a * arrays["residual"].astype(np.int64)[:, None, None, None]
     c = rescale(_convolve(model, 2, b, bias2) + skip, arrays["multiplier2"]).clip(0, 255)
@@ -227,6 +241,7 @@ def _step_values(
     h: np.ndarray,
     w: np.ndarray,
     biases: list[np.ndarray],
+    earlier: np.ndarray | int,
 ) -> np.ndarray:
     """Tables [outputs, n] of the symbols (h, w) of a step; fills the activations of ``plane`` on the way."""
     arrays = model.arrays()
@@ -239,6 +254,8 @@ def _step_values(
             acc += weights[:, :, t] @ source[:, h + 1 + dh, w + 1 + dw]
         if layer == 3:
             break
+        if layer == 0:
+            acc += earlier
         if layer == 2:
             acc += plane.inputs[1][:, h + 1, w + 1] * arrays["residual"].astype(np.int64)[:, None]
         codes = rescale(acc, arrays[f"multiplier{layer}"]).clip(0, 255)
@@ -280,7 +297,8 @@ def decode(
         stream = substreams[d % count]
         biases = [bias0[d], arrays["bias1"], arrays["bias2"], bias3[d]]
         for h, w in steps(height, width):
-            values = _step_values(model, previous, plane, h, w, biases)
+            earlier = earlier_planes(model, d, input_codes(model, symbols[:d, h, w]))
+            values = _step_values(model, previous, plane, h, w, biases, earlier)
             for i in range(len(h)):
                 if model.head == "categorical":
                     y = stream.symbol(i % lanes, np.cumsum(values[:, i]))

@@ -108,7 +108,7 @@ def decode(
         carries = room((slots - 1) * native().DEVICE_CARRY_BYTES, torch.uint8, where)
         counters = torch.zeros(1 + planes, dtype=torch.int32, device=where)
         faults = room(planes, torch.int32, where)
-        codes = room(slots * positions, torch.uint8, where)
+        codes = room(planes * positions, torch.uint8, where)
         hidden = room(3 * slots * positions * (model.width // 4), torch.int32, where)
         far = native().device_context_far_bytes(queue, model.native, volume)
         far_memory = room((slots - 1) * far, torch.uint8, where)

@@ -47,7 +47,13 @@ def geometric_tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 def seeded_arrays(
-    head: str, seed: int = 1, k: int = 24, outputs: int = 6, qualities: int = 1, planes: int = 1
+    head: str,
+    seed: int = 1,
+    k: int = 24,
+    outputs: int = 6,
+    qualities: int = 1,
+    planes: int = 1,
+    earlier: bool = False,
 ) -> dict:
     """A network whose activations spread over their range and whose tables differ from symbol to symbol."""
     g = Generator(seed)
@@ -91,6 +97,8 @@ def seeded_arrays(
         arrays[f"bias{layer}"] = (arrays[f"bias{layer}"] - sums).astype(np.int32)
     if head == "parametric":
         arrays["bias3"][..., 1] += 40000
+    if earlier:
+        arrays["weight_earlier"] = g.integers(-60, 60, (planes * (planes - 1) // 2, k, 2)).astype(np.int8)
     return arrays
 
 

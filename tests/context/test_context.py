@@ -47,8 +47,9 @@ def on_backend(model: ContextModel, symbols: np.ndarray, simd: str, threads: int
 @pytest.mark.parametrize("simd", native().simd_available())
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("head", HEADS)
-def test_backend_equals_reference(head, shape, simd):
-    model = seeded_model(head, qualities=3, planes=shape[0])
+@pytest.mark.parametrize("earlier", [False, True], ids=["near", "earlier"])
+def test_backend_equals_reference(earlier, head, shape, simd):
+    model = seeded_model(head, qualities=3, planes=shape[0], earlier=earlier)
     symbols = seeded_symbols(head, shape)
     expected = reference.tables(model, symbols, STEP)
     stream = reference.encode(model, symbols, STEP)
@@ -72,7 +73,15 @@ def test_random_draw(seed):
     k, outputs = draw(g, 4, 8, 12, 24, 36, 64), draw(g, 2, 3, 6, 11, 32)
     side = lambda: draw(g, 1, 2, 3, 7, 16, 17, 31, 33)  # noqa: E731
     shape = (draw(g, 1, 2, 3, 9), side(), side())
-    model = seeded_model(head, seed=seed, k=k, outputs=outputs, qualities=draw(g, 1, 3), planes=shape[0])
+    model = seeded_model(
+        head,
+        seed=seed,
+        k=k,
+        outputs=outputs,
+        qualities=draw(g, 1, 3),
+        planes=shape[0],
+        earlier=draw(g, False, True),
+    )
     symbols = seeded_symbols(head, shape, seed, outputs)
     biases = model.biases(STEP, shape[0])
     expected, stream = reference.tables(model, symbols, STEP), reference.encode(model, symbols, STEP)
@@ -104,6 +113,24 @@ def test_volumes_at_rest(head, shape, density, simd):
     values, data = on_backend(model, symbols, simd, 1 + density % 4)
     np.testing.assert_array_equal(values, reference.tables(model, symbols))
     assert data == reference.encode(model, symbols)
+
+
+@pytest.mark.parametrize("simd", native().simd_available())
+def test_every_earlier_plane_counts(simd):
+    """A symbol's table changes with the value and with the magnitude of any earlier plane at its position, and
+    of those beyond the network's own reach with nothing else."""
+    planes, h, w = 40, 3, 4
+    model = seeded_model("parametric", planes=planes, earlier=True)
+    symbols = np.zeros((planes, 12, 13), np.int32)
+    values = on_backend(model, symbols, simd, 1)[0]
+    for plane in (0, 1, 17, 34):
+        for symbol in (9, -9):
+            other = symbols.copy()
+            other[plane, h, w] = symbol
+            changed = (on_backend(model, other, simd, 2)[0] != values).any(0)
+            assert not changed[:plane].any() and changed[plane + 5 :, h, w].mean() > 0.25
+            beyond = changed[plane + 5 :]
+            assert beyond.any() and not beyond[:, :, : w - 4].any() and not beyond[:, : h - 3].any()
 
 
 @pytest.mark.parametrize("simd", native().simd_available())
@@ -143,12 +170,13 @@ def test_lanes_in_use():
     np.testing.assert_array_equal(reference.decode(model, data, shape), symbols)
 
 
+@pytest.mark.parametrize("earlier", [False, True], ids=["near", "earlier"])
 @pytest.mark.parametrize("head", HEADS)
-def test_golden(head):
+def test_golden(head, earlier):
     """A seeded network's tables and stream, written once: a change here is a change of the format."""
-    model = seeded_model(head, seed=5, qualities=2, planes=3)
+    model = seeded_model(head, seed=5, qualities=2, planes=3, earlier=earlier)
     symbols = seeded_symbols(head, (3, 11, 14), seed=6)
-    expected = json.loads((GOLDEN / f"{head}.json").read_text())
+    expected = json.loads((GOLDEN / f"{head}{'_earlier' if earlier else ''}.json").read_text())
     for simd in native().simd_available():
         values, data = on_backend_at(model, symbols, simd, 21)
         assert hashlib.sha256(values.astype("<i4").tobytes()).hexdigest() == expected["tables_sha256"]
@@ -271,13 +299,18 @@ def test_reciprocal_is_the_integer_floor():
     [
         ("bias1", lambda a: a.__setitem__(0, 2**31 - 1), "layer 1 could reach"),
         ("residual", lambda a: a.__setitem__(3, 2**24), "channel 3 of layer 2 could reach"),
+        (
+            "bias0",
+            lambda a: a.__setitem__((0, 1, 2), 2**31 - 255 * 13 * 91),
+            "channel 2 of layer 0 could reach",
+        ),
         ("multiplier2", lambda a: a.__setitem__(0, 0), "multiplier2"),
         ("table_radius", lambda a: a.__setitem__((0, 0), 200), "table_radius|table_frequencies"),
         ("table_frequencies", lambda a: a.__setitem__(0, 5), "sum to 16384"),
     ],
 )
 def test_invalid_model_is_refused(name, change, message):
-    arrays = seeded_arrays("parametric")
+    arrays = seeded_arrays("parametric", planes=9, earlier=True)
     change(arrays[name])
     with pytest.raises(InvalidInput, match=message):
         ContextModel(arrays, "parametric")
@@ -291,6 +324,11 @@ def test_missing_and_misshapen_arrays_are_refused():
         ContextModel({**arrays, "weight1": arrays["weight1"].astype(np.int16)}, "categorical")
     with pytest.raises(InvalidInput, match="head"):
         ContextModel(arrays, "gaussian")
+    earlier = seeded_arrays("categorical", planes=5, earlier=True)
+    with pytest.raises(
+        InvalidInput, match=r"weight_earlier is int8 \[9, 24, 2\], expected int8 \[10, 24, 2\]"
+    ):
+        ContextModel({**earlier, "weight_earlier": earlier["weight_earlier"][:9]}, "categorical")
 
 
 def test_bad_arguments_are_refused():

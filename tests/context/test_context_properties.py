@@ -20,8 +20,9 @@ OUTPUTS, QUALITIES = 3, 4
 
 
 @cache
-def model_of(head: str) -> ContextModel:
-    return seeded_model(head, k=4, outputs=OUTPUTS, qualities=QUALITIES)
+def model_of(head: str, planes: int = 1) -> ContextModel:
+    """One for any number of planes, or one for so many that sees all earlier ones."""
+    return seeded_model(head, k=4, outputs=OUTPUTS, qualities=QUALITIES, planes=planes, earlier=planes > 1)
 
 
 @st.composite
@@ -33,7 +34,8 @@ def volumes(draw: st.DrawFn) -> tuple[ContextModel, np.ndarray, int]:
     far = near if head == "categorical" else st.integers(-MAX_SYMBOL, MAX_SYMBOL)
     count = int(np.prod(shape))
     symbols = draw(st.lists(st.one_of(near, far), min_size=count, max_size=count))
-    return model_of(head), np.array(symbols, np.int32).reshape(shape), draw(st.integers(16, 16 * QUALITIES))
+    model = model_of(head, max(1, shape[0]) if draw(st.booleans()) else 1)
+    return model, np.array(symbols, np.int32).reshape(shape), draw(st.integers(16, 16 * QUALITIES))
 
 
 @few
@@ -96,7 +98,8 @@ def test_biases_lie_between_those_of_the_next_qualities(head: str, step: int, pl
 @given(heads, st.data())
 def test_arrays_of_anything_are_a_model_or_refused(head: str, data: st.DataObject) -> None:
     """As a weights file may hold them; an array that is not as it should be is named."""
-    arrays = dict(model_of(head).arrays())
+    planes = data.draw(st.sampled_from([1, 3]))
+    arrays = dict(model_of(head, planes).arrays())
     name = data.draw(st.sampled_from(sorted(arrays)))
     good = arrays[name]
     kind = data.draw(st.sampled_from(["dtype", "shape", "value"]))
@@ -115,7 +118,7 @@ def test_arrays_of_anything_are_a_model_or_refused(head: str, data: st.DataObjec
     except InvalidInput as error:
         assert "context model" in str(error)
         return
-    symbols = np.zeros((1, 2, 3), np.int32)
+    symbols = np.zeros((planes, 2, 3), np.int32)
     np.testing.assert_array_equal(model.decode(model.encode(symbols, 16), symbols.shape, 16), symbols)
 
 

@@ -49,8 +49,9 @@ def agree(model: ContextModel, symbols: np.ndarray, where: str, step: int | None
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("head", HEADS)
-def test_shapes(head: str, shape: tuple[int, int, int], coding_device: str) -> None:
-    model = seeded_model(head, qualities=3, planes=shape[0])
+@pytest.mark.parametrize("earlier", [False, True], ids=["near", "earlier"])
+def test_shapes(earlier: bool, head: str, shape: tuple[int, int, int], coding_device: str) -> None:
+    model = seeded_model(head, qualities=3, planes=shape[0], earlier=earlier)
     agree(model, seeded_symbols(head, shape), coding_device, STEP)
 
 
@@ -66,8 +67,15 @@ def test_random_networks_and_volumes(seed: int, coding_device: str) -> None:
     head, planes = HEADS[seed % 2], int(rng.integers(1, 7))
     k, outputs = 4 * int(rng.integers(1, 11)), int(rng.integers(2, 10))
     shape = (planes, int(rng.integers(1, 14)), int(rng.integers(1, 14)))
-    model = seeded_model(head, seed=seed, k=k, outputs=outputs, planes=planes)
+    earlier = bool(rng.integers(2))
+    model = seeded_model(head, seed=seed, k=k, outputs=outputs, planes=planes, earlier=earlier)
     agree(model, seeded_symbols(head, shape, seed=seed, outputs=outputs), coding_device)
+
+
+@pytest.mark.parametrize("planes", [31, 32, 33, 65])
+def test_earlier_planes_come_in_chunks(planes: int, coding_device: str) -> None:
+    model = seeded_model("parametric", k=12, planes=planes, earlier=True)
+    agree(model, seeded_symbols("parametric", (planes, 5, 21)), coding_device)
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -27,7 +27,7 @@ from pycodec.errors import InvalidInput
 K = 24
 
 
-def float_network(head: str, seed: int = 3, planes: int = 4) -> FloatContext:
+def float_network(head: str, seed: int = 3, planes: int = 4, earlier: bool = False) -> FloatContext:
     """Random weights, but of the size trained ones have; the head's outputs lie where symbols are likely."""
     rng = np.random.default_rng(seed)
     outputs = 6 if head == "categorical" else 2
@@ -55,6 +55,7 @@ def float_network(head: str, seed: int = 3, planes: int = 4) -> FloatContext:
         bias2=rng.normal(size=K) * 0.1,
         bias3=bias3 + rng.normal(size=(2, planes, outputs)) * 0.1,
         inputs=inputs,
+        earlier=rng.normal(size=(planes * (planes - 1) // 2, K, 2)) * 0.3 if earlier else None,
     )
 
 
@@ -78,9 +79,10 @@ def draw(
 
 @pytest.mark.parametrize("quality", [1.0, 1.4375])
 @pytest.mark.parametrize("head", ["categorical", "parametric"])
-def test_rate_of_the_integers(head, quality):
+@pytest.mark.parametrize("earlier", [False, True], ids=["near", "earlier"])
+def test_rate_of_the_integers(earlier, head, quality):
     """Within 0.5 % of the float network's own rate."""
-    network = float_network(head)
+    network = float_network(head, earlier=earlier)
     ranges = ActivationRanges()
     for seed in (1, 2):
         first, second, third, _ = network.forward(draw(network, head, (4, 24, 24), quality, seed), quality)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -14,6 +15,7 @@ from pycodec.runtime import get_runtime
 from pycodec.training.recipe import parse_recipe
 from pycodec.training.tables import tomllib
 from pycodec.weights import load as load_weights
+from pycodec_plugins.cpm.ctx3d import Ctx3dTask
 
 RECIPES = {
     "ctx3d": """
@@ -29,6 +31,7 @@ encoder_depth = 1
 decoder_depth = 1
 [config.entropy_model]
 width = 8
+earlier_planes = true
 [task]
 lambdas = [0.001, 0.1]
 [[stage]]
@@ -175,6 +178,25 @@ def test_a_run_starts_from_weights(trained, photographs, tmp_path):
     )  # fmt: skip
     card = load_weights(tmp_path / "run" / "recipe.safetensors")[1]["model_card"]
     assert [run["steps"] for run in card["runs"]] == [{"ctx3d": 6, "cpm": 3}[name], 2]
+
+
+def test_earlier_planes_start_as_nothing(tmp_path):
+    """A run may begin with weights from before: their rates are those that it begins with."""
+    torch.manual_seed(2)
+    transform = {"luma": 6, "chroma": 3, "fine": 8, "coarse": 8, "encoder_depth": 1, "decoder_depth": 1}
+    before, again, after = (
+        Ctx3dTask({"transform": transform, "entropy_model": {"width": 8, "earlier_planes": sees}})
+        for sees in (False, False, True)
+    )
+    torch.nn.init.normal_(before.entropy_model.network.layers[3].weight)
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    before.export(tmp_path / "w.safetensors", [image], {})
+    y, quality = torch.randn(1, 12, 5, 6).mul(3).round(), torch.tensor([2.5])
+    bits = []
+    for task in (again, after):
+        task.initialize(tmp_path / "w.safetensors")
+        bits.append(task.entropy_model.bits(y, y, quality))
+    torch.testing.assert_close(bits[1], bits[0])
 
 
 def test_mistakes_are_one_sentence(photographs, tmp_path):

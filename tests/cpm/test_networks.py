@@ -83,13 +83,16 @@ def test_each_importance_map_gives_its_own_mask():
     assert net.synthesis(latents[0][0], torch.tensor([1.0])).shape == x.shape
 
 
-def test_context_network_sees_only_the_past():
+@pytest.mark.parametrize("earlier_planes", [False, True])
+def test_context_network_sees_only_the_past(earlier_planes):
     torch.manual_seed(3)
-    planes, height, width = 3, 5, 6
-    net = ContextNetwork(planes, 2, width=8, qualities=2)
+    planes, height, width = 7, 5, 6
+    net = ContextNetwork(planes, 2, width=8, qualities=2, earlier_planes=earlier_planes)
     nn.init.normal_(net.layers[3].weight)
+    if earlier_planes:
+        nn.init.normal_(net.earlier_planes.weight)
     x, quality = torch.randn(1, planes, height, width, requires_grad=True), torch.tensor([1.5])
-    for position in ((0, 0, 0), (1, 2, 3), (2, 4, 5), (2, 0, 2)):
+    for position in ((0, 0, 0), (1, 2, 3), (2, 4, 5), (2, 0, 2), (6, 1, 1)):
         (gradient,) = torch.autograd.grad(net(x, quality)[(0, slice(None), *position)].sum(), x)
         flat = gradient.abs().flatten()
         index = (position[0] * height + position[1]) * width + position[2]
@@ -97,3 +100,5 @@ def test_context_network_sees_only_the_past():
         if position == (1, 2, 3):
             assert flat[index - 1] > 0  # the left neighbour
             assert gradient[0, 0, 2, 3] != 0  # the same place one plane before
+        if position == (6, 1, 1):
+            assert bool(gradient[0, 0].any()) is earlier_planes  # further than four layers reach

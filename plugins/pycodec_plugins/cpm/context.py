@@ -35,6 +35,30 @@ class MaskedConv3d(nn.Module):
         return masked_conv3d(x, self.weight, self.bias, include_center=self.include_center)
 
 
+class EarlierPlanes(nn.Module):
+    """What each plane's features get from the planes before it at the same position; starts as nothing.
+
+    Args:
+        planes: depth of the volume, D.
+        outputs: features of a symbol.
+    """
+
+    def __init__(self, planes: int, outputs: int):
+        super().__init__()
+        self.planes, self.outputs = planes, outputs
+        # A row for every pair of planes (d, e), e < d, by d and then by e: weights of value and magnitude.
+        self.weight = nn.Parameter(torch.zeros(planes * (planes - 1) // 2, outputs, 2))
+        self.register_buffer("pairs", torch.tril_indices(planes, planes, -1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sums [N, outputs, planes, H, W] of inputs ``x`` [N, planes, H, W]."""
+        d, e = self.pairs
+        weight = x.new_zeros(self.planes, self.planes, self.outputs, 2).index_put((d, e), self.weight)
+        weight = weight.permute(0, 2, 3, 1).reshape(self.planes * self.outputs, 2 * self.planes, 1, 1)
+        sums = F.conv2d(torch.cat([x, x.abs()], 1), weight)
+        return sums.view(len(x), self.planes, self.outputs, *x.shape[2:]).transpose(1, 2)
+
+
 class ContextNetwork(nn.Module):
     """1 -> k, residual k -> k -> k, k -> outputs; every layer a masked 3D convolution (Fig. 3, "3D k3 n24").
 
@@ -46,11 +70,17 @@ class ContextNetwork(nn.Module):
         width: k, 24 in the paper.
         qualities: rows of the biases that each plane has of its own in the first and the last layer, linear
             between whole qualities; 0 for the paper's network, which has none.
+        earlier_planes: whether the first layer also sees, at the same position, the values of all earlier
+            planes and their magnitudes, with weights for every pair of planes. (As channel-conditional models
+            do, Minnen & Singh 2020; the paper's network sees four planes back.)
     """
 
-    def __init__(self, planes: int, outputs: int, width: int = 24, qualities: int = 8):
+    def __init__(
+        self, planes: int, outputs: int, width: int = 24, qualities: int = 8, earlier_planes: bool = False
+    ):
         super().__init__()
         self.planes, self.outputs, self.width, self.qualities = planes, outputs, width, qualities
+        self.earlier_planes = EarlierPlanes(planes, width) if earlier_planes else None
         self.layers = nn.ModuleList(
             [
                 MaskedConv3d(1, width, False),
@@ -74,6 +104,8 @@ class ContextNetwork(nn.Module):
             return table(quality).reshape(len(x), -1, channels).transpose(1, 2)[..., None, None]
 
         a = self.layers[0](x[:, None])
+        if self.earlier_planes is not None:
+            a = a + self.earlier_planes(x)
         if self.qualities:
             a = a + plane_bias(self.first_bias, self.width).to(a.dtype)
         a = F.relu(a)

@@ -214,12 +214,15 @@ class Ctx3dTask(nn.Module):
         return figures
 
     def initialize(self, path: Path) -> dict[str, Any]:
-        """Start from the transform and the context network of a weights file instead of from the DCT.
+        """Start from the transform and the context network of a weights file instead of from the DCT. If only
+        this network sees earlier planes, their weights start as nothing.
 
         Returns:
             The metadata of the file.
         """
         tensors, metadata = weights.load(path)
+        if (earlier := self.entropy_model.network.earlier_planes) is not None:
+            tensors.setdefault("network.earlier_planes.weight", np.zeros(earlier.weight.shape, np.float16))
         for prefix, module in stored(self.transform, self.entropy_model).items():
             weights.load_module(module, tensors, f"{prefix}.")
         return metadata

@@ -118,6 +118,7 @@ class ContextEntropyModel(nn.Module):
             table = getattr(net, name).table.detach().double()
             return table.reshape(net.qualities, net.planes, channels).numpy()
 
+        earlier = net.earlier_planes and net.earlier_planes.weight.detach().double().numpy()
         weights = [layer.weight.detach().double().numpy() for layer in net.layers]
         biases = [layer.bias.detach().double().numpy() for layer in net.layers]
         return FloatContext(
@@ -127,6 +128,7 @@ class ContextEntropyModel(nn.Module):
             bias2=biases[2],
             bias3=plane_bias("last_bias", net.outputs) + biases[3],
             inputs=self.code_inputs(),
+            earlier=earlier,
         )
 
     def integer_tensors(self, prefix: str) -> dict[str, np.ndarray]:
@@ -159,13 +161,14 @@ class ParametricContext(ContextEntropyModel):
         planes: latent channels.
         width: channels of the network.
         qualities: rows of its plane biases.
+        earlier_planes: whether a symbol's table also depends on all earlier planes at its position.
     """
 
     head = "parametric"
     symbol_range = (-MAX_SYMBOL, MAX_SYMBOL)
 
-    def __init__(self, planes: int, width: int = 24, qualities: int = 8):
-        super().__init__(ContextNetwork(planes, 2, width, qualities))
+    def __init__(self, planes: int, width: int = 24, qualities: int = 8, earlier_planes: bool = False):
+        super().__init__(ContextNetwork(planes, 2, width, qualities, earlier_planes))
         self.channels = planes
 
     def config(self) -> dict:
@@ -173,6 +176,7 @@ class ParametricContext(ContextEntropyModel):
             "planes": self.network.planes,
             "width": self.network.width,
             "qualities": self.network.qualities,
+            "earlier_planes": self.network.earlier_planes is not None,
         }
 
     def network_input(self, symbols: Tensor) -> Tensor:
