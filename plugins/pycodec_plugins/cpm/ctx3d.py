@@ -16,7 +16,7 @@ from pycodec.training.task import Losses, as_batch, quality_figures
 from .entropy import ParametricContext, logistic_bits
 from .latent_model import ContextLatentModel
 from .quality import QualityTable, lambda_of
-from .quantize_dct import input_ranges, quantize
+from .quantize_dct import input_ranges, load_quantized, quantize
 from .quantized_dct import QUALITY_STEPS, QuantizedResidualDCT
 from .residual_dct import ResidualDCT
 from .rounding import IntegerRounding
@@ -39,20 +39,22 @@ def parts(config: Mapping[str, Any]) -> tuple[ResidualDCT, IntegerRounding, Para
     return transform, IntegerRounding(), entropy_model
 
 
-def stored(transform: ResidualDCT, entropy_model: ParametricContext) -> dict[str, nn.Module]:
-    """The modules whose float weights a file holds, by the prefix of their tensors."""
-    return {"transform": transform, "network": entropy_model.network}
+def load_floats(
+    transform: ResidualDCT, entropy_model: ParametricContext, tensors: Mapping[str, np.ndarray]
+) -> None:
+    """Set components to the weights of a file, to train on: the transform's from its integers, which are as
+    fine as half precision but in one layer of a decoder's blocks.
+    """
+    load_quantized(transform, quantized_arrays(tensors))
+    weights.load_module(entropy_model.network, tensors, "network.")
 
 
 def restored(
     config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
 ) -> tuple[ResidualDCT, IntegerRounding, ParametricContext]:
-    """Components with the float weights of a file, to train on; without the integers that files are coded
-    with.
-    """
+    """Components with the weights of a file, in floats; without the integers that files are coded with."""
     transform, quantizer, entropy_model = parts(config)
-    for prefix, module in stored(transform, entropy_model).items():
-        weights.load_module(module, tensors, f"{prefix}.")
+    load_floats(transform, entropy_model, tensors)
     return transform.eval(), quantizer, entropy_model
 
 
@@ -109,9 +111,14 @@ class Ctx3dCodec(Codec):
 
 def quantized_transform(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> QuantizedResidualDCT:
     """The transform of a weights file in integers."""
+    options = {"qualities": QUALITIES, **config.get("transform", {})}
+    return QuantizedResidualDCT(quantized_arrays(tensors), options)
+
+
+def quantized_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those of the transform in a weights file."""
     prefix = "quantized."
-    arrays = {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
-    return QuantizedResidualDCT(arrays, {"qualities": QUALITIES, **config.get("transform", {})})
+    return {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Ctx3dTask:
@@ -223,22 +230,20 @@ class Ctx3dTask(nn.Module):
         tensors, metadata = weights.load(path)
         if (earlier := self.entropy_model.network.earlier_planes) is not None:
             tensors.setdefault("network.earlier_planes.weight", np.zeros(earlier.weight.shape, np.float16))
-        for prefix, module in stored(self.transform, self.entropy_model).items():
-            weights.load_module(module, tensors, f"{prefix}.")
+        load_floats(self.transform, self.entropy_model, tensors)
         return metadata
 
     @torch.no_grad()
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the weights: float ones in half precision (to train on), and the integers of transform and
-        context model.
+        """Write the weights: the integers of transform and context model, and of the latter those in half
+        precision that it can be trained on with.
         """
-        tensors = {
-            f"{prefix}.{key}": value.half().cpu().numpy()
-            for prefix, module in stored(self.transform, self.entropy_model).items()
-            for key, value in module.state_dict().items()
-        }
-        # Calibrate on the rounded weights that will be used.
-        transform, quantizer, entropy_model = restored(self.config, tensors)
+        network = self.entropy_model.network.state_dict()
+        tensors = {f"network.{key}": value.half().cpu().numpy() for key, value in network.items()}
+        transform, quantizer, entropy_model = parts(self.config)
+        transform.load_state_dict(self.transform.state_dict())
+        # Calibrated on the rounded weights that will be used.
+        weights.load_module(entropy_model.network, tensors, "network.")
 
         def inputs(images: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, float]]:
             for i, image in enumerate(images):
