@@ -99,6 +99,27 @@ def sweep(document: dict[str, Any]) -> dict[str, tuple[str, Callable[[], bytes]]
     return {f"{document['sweep']}_{name}.svg": (key, partial(drawn, name)) for name in ("plane_swd", "rates")}
 
 
+def context_training(document: dict[str, Any]) -> tuple[str, Callable[[], bytes]]:
+    """Learning curves of context networks: bits over those of the first one in the end, mean of the qualities."""
+    curves = {name: variant["curve"] for name, variant in document["variants"].items()}
+    last = next(iter(curves.values()))[-1]["bpp"]
+
+    def percent(rates: dict[str, float]) -> float:
+        return 100 * (sum(rates[q] / last[q] for q in last) / len(last) - 1)
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        for name, curve in curves.items():
+            points = [(at["step"], percent(at["bpp"])) for at in curve if at["step"] > 0]
+            axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
+        axis.set(xlabel="steps", ylabel="bits, % over the first in the end", ylim=(None, 12))
+        axis.grid(alpha=0.3)
+        axis.legend()
+
+    key = digest(curves)
+    return key, lambda: svg((5, 3.4), draw, key)
+
+
 def gap(document: dict[str, Any]) -> dict[str, tuple[str, Callable[[], bytes]]]:
     """The figures of ``pycodec gap``, by file name."""
     key = digest([document[part] for part in ("codecs", "anchor_rows", "rows")])

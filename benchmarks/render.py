@@ -1,7 +1,7 @@
 """Write the figures of the README, of benchmarks/README.md and of the model cards: tables and plots.
 
 A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd, ms-ssim, codec, range-coder,
-context-decode, masked-conv3d, each from its results file; goals, from all that is timed; cuda, from the files
+context-decode, context-training, masked-conv3d, each from its results file; goals, from all that is timed; cuda, from the files
 of GPUs; verify and optimize, from those of the codecs that were checked and whose files were optimised; gap,
 from the reports of pycodec gap; for a codec that ships weights, card-CODEC (how they were trained) and
 rd-points-CODEC.
@@ -71,6 +71,8 @@ def plots(results: Path) -> dict[str, tuple[str, Callable[[], bytes]]]:
     found = {"rd_kodak.svg": figures.rate_distortion(common.read_json(results / "rd_kodak.json"))}
     if all((results / f"{name}.json").exists() for name in TIMED):
         found["speed.svg"] = figures.speed(timed(results))
+    if (path := results / "context_training.json").exists():
+        found["context_training.svg"] = figures.context_training(common.read_json(path))
     for path in sorted(results.glob("sweep_*.json")):
         found |= figures.sweep(common.read_json(path))
     for path in sorted(results.glob("gap_*.json")):
@@ -90,6 +92,7 @@ def main() -> int:
             common.ROOT / "README.md",
             common.ROOT / "benchmarks" / "README.md",
             common.ROOT / "docs" / "bounds.md",
+            common.ROOT / "docs" / "context-model.md",
             common.ROOT / "docs" / "illm.md",
             common.ROOT / "docs" / "res.md",
             common.ROOT / "docs" / "large.md",

@@ -148,6 +148,26 @@ def optimize_table(results: Path) -> str:
     return markdown(headings, rows) + caption(text, documents[0]["environment"])
 
 
+def context_training_table(document: dict[str, Any]) -> str:
+    """What each context network costs, and the bits that it takes at every quality."""
+    variants = document["variants"]
+    qualities = list(next(iter(variants.values()))["curve"][-1]["bpp"])
+    first = next(iter(variants.values()))["curve"][-1]["bpp"]
+    rows = []
+    for name, variant in variants.items():
+        rates = variant["curve"][-1]["bpp"]
+        changes = (f"{100 * (rates[q] / first[q] - 1):+.1f} %" for q in qualities)
+        shown = (f"{rates[q]:.3f}" for q in qualities) if rates is first else changes
+        rows.append([name, f"{variant['parameters']:,}", f"{variant['kmac_per_pixel']:.1f}", *shown])
+    text = (
+        f"{document['steps']:,} steps of {document['batch']} crops of {document['crop']} x {document['crop']} pixels "
+        f"from nothing, on the latents of ctx3d; {len(document['validated'])} Kodak images; bits per pixel under "
+        "the float networks, and changes."
+    )
+    headings = ["network", "parameters", "kMAC per pixel", *(f"quality {q}" for q in qualities)]
+    return markdown(headings, rows) + caption(text, document["environment"])
+
+
 def _passed(document: dict[str, Any], check: str) -> str:
     count = document["passed"].get(check)
     return "-" if count is None else f"{count} of {document['cases']}"
@@ -461,6 +481,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "illm-labels": ("sweep_hyperprior_illm_labels.json", decoders_table),
     "range-coder": ("range_coder.json", range_coder_table),
     "context-decode": ("context_decode.json", context_decode_table),
+    "context-training": ("context_training.json", context_training_table),
     "masked-conv3d": ("masked_conv3d.json", masked_conv3d_table),
 }
 PLUGINS = common.ROOT / "plugins" / "pycodec_plugins"
