@@ -100,7 +100,7 @@ def sweep(document: dict[str, Any]) -> dict[str, tuple[str, Callable[[], bytes]]
 
 
 def context_training(document: dict[str, Any]) -> tuple[str, Callable[[], bytes]]:
-    """Learning curves of context networks: bits over those of the first one in the end, mean of the qualities."""
+    """Learning curves of context networks: mean of the qualities, against the first network in the end."""
     curves = {name: variant["curve"] for name, variant in document["variants"].items()}
     last = next(iter(curves.values()))[-1]["bpp"]
 

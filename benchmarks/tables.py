@@ -160,9 +160,9 @@ def context_training_table(document: dict[str, Any]) -> str:
         shown = (f"{rates[q]:.3f}" for q in qualities) if rates is first else changes
         rows.append([name, f"{variant['parameters']:,}", f"{variant['kmac_per_pixel']:.1f}", *shown])
     text = (
-        f"{document['steps']:,} steps of {document['batch']} crops of {document['crop']} x {document['crop']} pixels "
-        f"from nothing, on the latents of ctx3d; {len(document['validated'])} Kodak images; bits per pixel under "
-        "the float networks, and changes."
+        f"{document['steps']:,} steps of {document['batch']} crops, {document['crop']} x {document['crop']} "
+        f"pixels, from nothing, on the latents of ctx3d; {len(document['validated'])} Kodak images; bits per "
+        "pixel under the float networks, and changes."
     )
     headings = ["network", "parameters", "kMAC per pixel", *(f"quality {q}" for q in qualities)]
     return markdown(headings, rows) + caption(text, document["environment"])
