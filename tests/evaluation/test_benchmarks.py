@@ -157,6 +157,49 @@ def test_optimized_files_are_measured_once(tmp_path: Path) -> None:
     assert "| hyperprior | 3 | 2 | 3 of 3 | -5.0 % |" in page.read_text()
 
 
+def test_context_networks_are_compared_on_the_same_latents(tmp_path: Path) -> None:
+    for name, count in (("train", 3), ("data", 1)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            Image.fromarray(photo(168 + i, 176)).save(tmp_path / name / f"{i}.png")
+    results, page = tmp_path / "context_training.json", tmp_path / "page.md"
+    arguments = [
+        "--train",
+        tmp_path / "train",
+        "--data",
+        tmp_path / "data",
+        "--steps",
+        "2",
+        "--json",
+        results,
+    ]
+    run("context_training", *arguments)
+    first = json.loads(results.read_text())
+    assert list(first["variants"]) == ["near", "earlier", "earlier 16", "earlier 32"]
+    planes = pycodec.load("ctx3d").transform.channels
+    near, earlier = (first["variants"][name] for name in ("near", "earlier"))
+    assert earlier["parameters"] - near["parameters"] == planes * (planes - 1) // 2 * 24 * 2
+    # Before the first step nothing is predicted, whatever is seen; then both learn.
+    assert near["curve"][0]["bpp"] == pytest.approx(earlier["curve"][0]["bpp"])
+    for variant in first["variants"].values():
+        assert [at["step"] for at in variant["curve"]] == [0, 2]
+        assert all(variant["curve"][1]["bpp"][q] < bpp for q, bpp in variant["curve"][0]["bpp"].items())
+    del first["variants"]["earlier"]
+    first["variants"]["near"]["curve"][-1]["bpp"] = {"1": 1.0, "3": 2.0, "5": 4.0, "7": 8.0}
+    first["variants"]["earlier 16"]["curve"][-1]["bpp"] = {"1": 0.9, "3": 2.0, "5": 4.0, "7": 8.4}
+    results.write_text(json.dumps(first))
+    run("context_training", *arguments)  # only what is missing
+    second = json.loads(results.read_text())
+    assert second["variants"]["near"] == first["variants"]["near"]
+    assert second["variants"]["earlier"]["curve"][1]["bpp"] == earlier["curve"][1]["bpp"]
+    (tmp_path / "rd_kodak.json").write_bytes((ROOT / "benchmarks" / "results" / "rd_kodak.json").read_bytes())
+    page.write_text("<!-- results:context-training -->\n<!-- /results:context-training -->\n")
+    run("render", "--pages", page, "--results", tmp_path, "--figures", tmp_path)
+    assert "| 1.000 | 2.000 | 4.000 | 8.000 |\n" in page.read_text()
+    assert "| -10.0 % | +0.0 % | +0.0 % | +5.0 % |\n" in page.read_text()
+    assert (tmp_path / "context_training.svg").exists()
+
+
 def test_the_table_of_what_was_checked(tmp_path: Path) -> None:
     environment = json.loads((ROOT / "benchmarks" / "results" / "codec.json").read_text())["environment"]
     common = {"environment": environment, "cases": 4, "simd_levels": ["default"], "excess_percent": 0.2}
