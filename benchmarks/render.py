@@ -92,7 +92,7 @@ def main() -> int:
             common.ROOT / "README.md",
             common.ROOT / "benchmarks" / "README.md",
             common.ROOT / "docs" / "bounds.md",
-            common.ROOT / "docs" / "context-model.md",
+            common.ROOT / "docs" / "training.md",
             common.ROOT / "docs" / "illm.md",
             common.ROOT / "docs" / "res.md",
             common.ROOT / "docs" / "large.md",

@@ -1,7 +1,7 @@
 """From a trained float context network to the integer arrays of :class:`pycodec.coding.context.ContextModel`.
 
 Post-training quantisation: int8 weights with a scale per output channel, uint8 activations with a scale per
-layer that covers the largest value seen in calibration, 32-bit multipliers in between. Zero points, the
+channel that covers the largest value seen in calibration, 32-bit multipliers in between. Zero points, the
 rounding of every floor and the offsets of the heads are folded into the biases; the arrays' own constructor
 then proves that no sum overflows.
 """
@@ -34,24 +34,23 @@ from .context_tables import (
 
 @dataclass
 class ActivationRanges:
-    """Largest values of the hidden layers, over all calibration volumes.
+    """Largest values of the hidden layers, over all calibration volumes: [k], a number for every channel.
 
     Exactly the largest: clipping the range at the 99.9th percentile costs 0.6 % of rate.
     """
 
-    first: float = 0.0
+    first: np.ndarray | float = 0.0
     """Maximum of layer 0's output, behind its ReLU."""
-    second: float = 0.0
+    second: np.ndarray | float = 0.0
     """Maximum of layer 1's output, behind its ReLU."""
-    low: float = 0.0
-    """Minimum of layer 2's output, residual added."""
-    high: float = 0.0
-    """Maximum of the same."""
+    third: np.ndarray | float = 0.0
+    """Largest magnitude of layer 2's output, residual added."""
 
-    def update(self, first: float, second: float, low: float, high: float) -> None:
-        """Widen the ranges to those of one more volume."""
-        self.first, self.second = max(self.first, first), max(self.second, second)
-        self.low, self.high = min(self.low, low), max(self.high, high)
+    def update(self, first: np.ndarray, second: np.ndarray, third: np.ndarray) -> None:
+        """Widen the ranges by the outputs of the layers for one more volume, [k, D, H, W] each."""
+        self.first = np.maximum(self.first, first.max((1, 2, 3)))
+        self.second = np.maximum(self.second, second.max((1, 2, 3)))
+        self.third = np.maximum(self.third, np.abs(third).max((1, 2, 3)))
 
 
 @dataclass(frozen=True)
@@ -128,15 +127,16 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
     """
     numbers = [*network.weights, network.bias0, network.bias1, network.bias2, network.bias3, network.inputs]
     numbers += [] if network.earlier is None else [network.earlier]
-    numbers.append(np.array([ranges.first, ranges.second, ranges.low, ranges.high]))
+    numbers += [np.asarray(ranges.first), np.asarray(ranges.second), np.asarray(ranges.third)]
     if not all(np.isfinite(a).all() for a in numbers):
         raise InvalidInput(
             "the context network has weights or activations that are not finite; train it again"
         )
     inputs = np.asarray(network.inputs, np.float64)
     input_scale, input_zero = _affine(float(inputs.min()), float(inputs.max()))
-    first_scale, second_scale = (_affine(0.0, high)[0] for high in (ranges.first, ranges.second))
-    third_scale, third_zero = _affine(ranges.low, ranges.high)
+    k = len(network.bias1)
+    first_scale, second_scale = (_scales(high, 255, k) for high in (ranges.first, ranges.second))
+    third_scale, third_zero = _scales(ranges.third, 127, k), 128
     if head == "parametric":
         # The table's centre is (sixteenth - 8) / 16, so 8 more than the mean; a half more rounds to the
         # nearest.
@@ -149,11 +149,19 @@ def quantize_context(network: FloatContext, ranges: ActivationRanges, head: str)
         _quantize_layer(
             network.taps(0), network.bias0, input_scale, input_zero, first_scale, 0.5, earlier=network.earlier
         ),
-        _quantize_layer(network.taps(1), network.bias1, first_scale, 0, second_scale, 0.5),
+        _quantize_layer(network.taps(1) * first_scale[:, None], network.bias1, 1.0, 0, second_scale, 0.5),
         _quantize_layer(
-            network.taps(2), network.bias2, second_scale, 0, third_scale, third_zero + 0.5, first_scale
+            network.taps(2) * second_scale[:, None],
+            network.bias2,
+            1.0,
+            0,
+            third_scale,
+            third_zero + 0.5,
+            first_scale,
         ),
-        _quantize_layer(network.taps(3), network.bias3, third_scale, third_zero, units, offsets),
+        _quantize_layer(
+            network.taps(3) * third_scale[:, None], network.bias3, 1.0, third_zero, units, offsets
+        ),
     ]
     arrays: dict[str, np.ndarray] = {
         "input_map": (np.round(inputs / input_scale) + input_zero).clip(0, 255).astype(np.uint8),
@@ -186,6 +194,12 @@ def _affine(low: float, high: float) -> tuple[float, int]:
     return scale, zero
 
 
+def _scales(largest: np.ndarray | float, codes: int, channels: int) -> np.ndarray:
+    """Of each channel's codes, so many of which cover the largest value."""
+    scales = np.broadcast_to(np.asarray(largest, np.float64) / codes, channels)
+    return np.where(scales > 0, scales, 1.0)
+
+
 @dataclass(frozen=True)
 class _IntegerLayer:
     weight: np.ndarray
@@ -202,13 +216,13 @@ def _quantize_layer(
     input_zero: int,
     unit: float | np.ndarray,
     offset: float | np.ndarray,
-    residual_scale: float | None = None,
+    residual_scale: np.ndarray | None = None,
     earlier: np.ndarray | None = None,  # [D (D - 1) / 2, out, 2], with a bias of [.., D, out]
 ) -> _IntegerLayer:
     """Integers such that floor(acc M / 2^32) = floor(float output / unit + offset), up to quantisation.
 
-    ``unit`` and ``offset`` are those of the output's codes, scalars or [out]; ``residual_scale`` is the
-    scale of codes that are added to the output with factor 1.
+    ``unit`` and ``offset`` are those of the output's codes, scalars or [out]; ``residual_scale``, [out], is
+    the scale of codes that are added to the output with factor 1.
     """
     unit = np.broadcast_to(unit, len(weights)).astype(np.float64)
     offset = np.broadcast_to(offset, len(weights)).astype(np.float64)

@@ -100,7 +100,7 @@ class ContextEntropyModel(nn.Module):
         for symbols, quality in calibration:
             volume = torch.from_numpy(np.ascontiguousarray(symbols, np.int64))[None]
             a, b, c, _ = self.network.activations(self.network_input(volume), torch.tensor([float(quality)]))
-            ranges.update(a.amax().item(), b.amax().item(), c.amin().item(), c.amax().item())
+            ranges.update(*(layer[0].double().numpy() for layer in (a, b, c)))
         self.integer = ContextModel(
             quantize_context(self._float_context(), ranges, head=self.head), head=self.head
         )
