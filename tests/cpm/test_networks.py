@@ -104,6 +104,7 @@ def test_context_network_sees_only_the_past(earlier_planes):
             assert bool(gradient[0, 0].any()) is earlier_planes  # further than four layers reach
 
 
+@torch.no_grad()
 def test_training_bears_the_rounding_of_integers():
     torch.manual_seed(4)
     net = ContextNetwork(3, 2, width=8, qualities=2)

@@ -36,9 +36,9 @@ class MaskedConv3d(nn.Module):
 
 
 def rounding_noise(x: Tensor) -> Tensor:
-    """Noise of the size that rounding ``x`` [N, channels, ...] to 8-bit codes would have, were its largest value
-    in each channel twice as large: as it is over more than a few crops. Of the layers that files are coded
-    with in integers, that without a ReLU is the one that suffers by it.
+    """Noise of the size that rounding ``x`` [N, channels, ...] to 8-bit codes would have, were its largest
+    value in each channel twice as large: as it is over more than a few crops. Of the layers that files are
+    coded with in integers, that without a ReLU is the one that suffers by it.
     """
     step = x.detach().abs().flatten(2).amax((0, 2)) / 64
     return (torch.rand_like(x) - 0.5) * step.view(-1, *[1] * (x.ndim - 2))
