@@ -82,7 +82,7 @@ def train(options: dict[str, Any], codec: Any, crops: RandomCrops, images: Any, 
     curve, spent = [], 0.0
     for step, pixels in enumerate(batches(crops, BATCH, 0, steps + 1, workers=0)):
         if step % VALIDATE_EVERY == 0 or step == steps:
-            curve.append({"step": step, "cpu_seconds": spent, "bpp": validate(model.eval(), images)})
+            curve.append({"step": step, "cpu_seconds": spent, "bpp": validate(model, images)})
             print(f"  step {step}: {curve[-1]['bpp']}", file=sys.stderr)
         if step == steps:
             break
@@ -92,7 +92,7 @@ def train(options: dict[str, Any], codec: Any, crops: RandomCrops, images: Any, 
         y = latents(codec, pixels, quality)
         start = time.process_time()
         with torch.autocast("cpu", torch.bfloat16):
-            bits = model.train().bits(y, y, quality).sum((1, 2, 3))
+            bits = model.bits(y, y, quality).sum((1, 2, 3))
         weight = (lambda_of(quality, LAMBDAS, QUALITIES) / 0.01) ** -0.5
         loss = (bits / CROP**2 * weight).mean()
         optimizer.zero_grad()

@@ -102,16 +102,3 @@ def test_context_network_sees_only_the_past(earlier_planes):
             assert gradient[0, 0, 2, 3] != 0  # the same place one plane before
         if position == (6, 1, 1):
             assert bool(gradient[0, 0].any()) is earlier_planes  # further than four layers reach
-
-
-@torch.no_grad()
-def test_training_bears_the_rounding_of_integers():
-    torch.manual_seed(4)
-    net = ContextNetwork(3, 2, width=8, qualities=2)
-    x, quality = torch.randn(2, 3, 5, 6), torch.tensor([1.0, 2.0])
-    calm = net.eval().activations(x, quality)[2]
-    torch.testing.assert_close(net.activations(x, quality)[2], calm)
-    noise = net.train().activations(x, quality)[2] - calm
-    steps = calm.abs().amax((0, 2, 3, 4)) / 64
-    share = (noise / steps.view(-1, 1, 1, 1)).abs()
-    assert share.max() <= 0.51 and share.mean() == pytest.approx(0.25, abs=0.02)

@@ -35,15 +35,6 @@ class MaskedConv3d(nn.Module):
         return masked_conv3d(x, self.weight, self.bias, include_center=self.include_center)
 
 
-def rounding_noise(x: Tensor) -> Tensor:
-    """Noise of the size that rounding ``x`` [N, channels, ...] to 8-bit codes would have, were its largest
-    value in each channel twice as large: as it is over more than a few crops. Of the layers that files are
-    coded with in integers, that without a ReLU is the one that suffers by it.
-    """
-    step = x.detach().abs().flatten(2).amax((0, 2)) / 64
-    return (torch.rand_like(x) - 0.5) * step.view(-1, *[1] * (x.ndim - 2))
-
-
 class EarlierPlanes(nn.Module):
     """What each plane's features get from the planes before it at the same position; starts as nothing.
 
@@ -120,8 +111,6 @@ class ContextNetwork(nn.Module):
         a = F.relu(a)
         b = F.relu(self.layers[1](a))
         c = self.layers[2](b) + a
-        if self.training:
-            c = c + rounding_noise(c)
         o = self.layers[3](c).float()
         if self.qualities:
             o = o + plane_bias(self.last_bias, self.outputs).float()
