@@ -68,6 +68,8 @@ class FloatContext:
     earlier: np.ndarray | None = None
     """Weights of the earlier planes' values and magnitudes, [D (D - 1) / 2, k, 2]: see
     :class:`ContextModel`."""
+    limit: float | None = None
+    """Largest magnitude of layer 2's output, if there is one."""
 
     def taps(self, layer: int) -> np.ndarray:
         """Causal weights of a layer, [out, in, taps]."""
@@ -86,6 +88,8 @@ class FloatContext:
         first = np.maximum(first, 0)
         second = np.maximum(self._convolve(1, first, self.bias1[None]), 0)
         third = self._convolve(2, second, self.bias2[None]) + first
+        if self.limit is not None:
+            third = third.clip(-self.limit, self.limit)
         return [first, second, third, self._convolve(3, third, _at_quality(self.bias3, quality))]
 
     def _convolve(self, layer: int, x: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -117,8 +117,10 @@ def psnr(x_hat: Tensor, x: Tensor) -> float:
     return 10 * math.log10(255**2 / (x_hat - x).square().mean().item())
 
 
-def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
+def ms_ssim(x_hat: Tensor, x: Tensor, each: bool = False) -> Tensor:
     """MS-SSIM (Wang et al. 2003) of images [N, 3, H, W] in -128..127, sides >= 176; differentiable.
+
+    The mean over the images, or with ``each`` their values [N].
 
     In float32 under autocast too: it takes differences of squares, of which bfloat16 leaves little.
     """
@@ -127,7 +129,10 @@ def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
 
     pair = x_hat.float() + 128, x.float() + 128
     with torch.autocast(x.device.type, enabled=False):
-        return torch.as_tensor(multiscale_structural_similarity_index_measure(*pair, data_range=255.0))
+        value = multiscale_structural_similarity_index_measure(
+            *pair, data_range=255.0, reduction="none" if each else "elementwise_mean"
+        )
+    return torch.as_tensor(value)
 
 
 def quality_figures(x_hat: Tensor, x: Tensor, label: str) -> dict[str, float]:

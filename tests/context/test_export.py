@@ -27,7 +27,9 @@ from pycodec.errors import InvalidInput
 K = 24
 
 
-def float_network(head: str, seed: int = 3, planes: int = 4, earlier: bool = False) -> FloatContext:
+def float_network(
+    head: str, seed: int = 3, planes: int = 4, earlier: bool = False, limit: float | None = None
+) -> FloatContext:
     """Random weights, but of the size trained ones have; the head's outputs lie where symbols are likely."""
     rng = np.random.default_rng(seed)
     outputs = 6 if head == "categorical" else 2
@@ -56,6 +58,7 @@ def float_network(head: str, seed: int = 3, planes: int = 4, earlier: bool = Fal
         bias3=bias3 + rng.normal(size=(2, planes, outputs)) * 0.1,
         inputs=inputs,
         earlier=rng.normal(size=(planes * (planes - 1) // 2, K, 2)) * 0.3 if earlier else None,
+        limit=limit,
     )
 
 
@@ -80,9 +83,10 @@ def draw(
 @pytest.mark.parametrize("quality", [1.0, 1.4375])
 @pytest.mark.parametrize("head", ["categorical", "parametric"])
 @pytest.mark.parametrize("earlier", [False, True], ids=["near", "earlier"])
-def test_rate_of_the_integers(earlier, head, quality):
+@pytest.mark.parametrize("limit", [None, 0.8])
+def test_rate_of_the_integers(limit, earlier, head, quality):
     """Within 0.5 % of the float network's own rate."""
-    network = float_network(head, earlier=earlier)
+    network = float_network(head, earlier=earlier, limit=limit)
     ranges = ActivationRanges()
     for seed in (1, 2):
         first, second, third, _ = network.forward(draw(network, head, (4, 24, 24), quality, seed), quality)

@@ -10,10 +10,12 @@ from PIL import Image
 
 import pycodec
 from pycodec.cli import cli
-from pycodec.errors import WeightsMismatch
+from pycodec.errors import InvalidInput, WeightsMismatch
 from pycodec.runtime import get_runtime
+from pycodec.testing.samples import photo
 from pycodec.training.recipe import parse_recipe
 from pycodec.training.tables import tomllib
+from pycodec.training.task import ms_ssim
 from pycodec.weights import load as load_weights
 from pycodec_plugins.cpm.ctx3d import Ctx3dTask
 
@@ -205,6 +207,32 @@ def test_earlier_planes_start_as_nothing(tmp_path):
         task.initialize(tmp_path / "w.safetensors")
         bits.append(task.entropy_model.bits(y, y, quality))
     torch.testing.assert_close(bits[1], bits[0])
+
+
+def test_training_for_ms_ssim(tmp_path):
+    config = {"transform": {"fine": 8, "coarse": 8}, "entropy_model": {"width": 8}}
+    task = Ctx3dTask(config, lambdas=(4.0, 64.0), distortion="ms_ssim")
+    pixels = torch.from_numpy(np.stack([photo(176, 176, seed=i) for i in range(2)]))
+    images = pixels.permute(0, 3, 1, 2).float() - 128
+    torch.manual_seed(7)
+    found = task.training_step(images, "joint").by_optimizer["model"]
+
+    torch.manual_seed(7)
+    quality = 1 + 7 * torch.rand(2)
+    quality = torch.where(torch.rand(2) < 0.5, quality.round(), quality)
+    rounded, noisy = task.quantizer.surrogate(task.transform.analysis(images, quality))
+    bpp = task.entropy_model.bits(noisy, rounded, quality).sum((1, 2, 3)) / 176**2
+    x_hat = task.transform.synthesis(rounded, quality)
+    d = torch.stack([1 - ms_ssim(a[None], b[None]) for a, b in zip(x_hat, images, strict=True)])
+    weight = 4 * 16 ** ((quality - 1) / 7)
+    assert found.item() == pytest.approx(((bpp + weight * d) * (weight / 16) ** -0.5).mean().item(), rel=1e-4)
+
+    task.export(tmp_path / "w.safetensors", [photo(64, 64)], {"codec": "ctx3d-msssim"})
+    codec = pycodec.load(weights_file=tmp_path / "w.safetensors")
+    assert codec.name == "ctx3d-msssim"
+    assert codec.latent_model(3).lam is None  # of the squared error
+    with pytest.raises(InvalidInput, match="distortion is 'psnr'"):
+        Ctx3dTask(config, distortion="psnr")
 
 
 def test_mistakes_are_one_sentence(photographs, tmp_path):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pycodec.errors import WeightsMismatch
 from pycodec_plugins.cpm.autoencoder import ResidualAutoencoder
 from pycodec_plugins.cpm.context import ContextNetwork
 from pycodec_plugins.cpm.residual_dct import ResidualDCT
@@ -81,6 +82,34 @@ def test_each_importance_map_gives_its_own_mask():
     for z, mask in latents:
         assert bool((z[mask == 0] == 0).all())
     assert net.synthesis(latents[0][0], torch.tensor([1.0])).shape == x.shape
+
+
+@torch.no_grad()
+def test_a_deeper_transform_starts_where_a_shallower_one_ended(image):
+    torch.manual_seed(6)
+    sizes = {"luma": 6, "chroma": 3, "fine": 8, "coarse": 8, "fine_depth": 1}
+    given = ResidualDCT(**sizes, encoder_depth=1, decoder_depth=2)
+    for parameter in given.parameters():
+        parameter.add_(0.02 * torch.randn(parameter.shape))
+    deeper = ResidualDCT(**sizes | {"fine_depth": 2}, encoder_depth=3, decoder_depth=3)
+    deeper.start_from(given)
+    quality = torch.tensor([2.5])
+    y = given.analysis(image, quality)
+    torch.testing.assert_close(deeper.analysis(image, quality), y)
+    torch.testing.assert_close(deeper.synthesis(y, quality), given.synthesis(y, quality))
+    for other in (deeper, ResidualDCT(**sizes | {"coarse": 12}, encoder_depth=1, decoder_depth=2)):
+        with pytest.raises(WeightsMismatch, match="fewer blocks"):
+            given.start_from(other)
+
+
+def test_the_limit_of_the_third_layer_is_where_its_codes_end():
+    torch.manual_seed(4)
+    free, limited = (ContextNetwork(3, 2, width=8, qualities=2, limit=limit) for limit in (None, 0.5))
+    limited.load_state_dict(free.state_dict())
+    x, quality = torch.randn(1, 3, 6, 7), torch.tensor([1.0])
+    third = free.activations(x, quality)[2]
+    assert third.abs().max() > 0.5
+    assert torch.equal(limited.activations(x, quality)[2], third.clamp(-0.5, 0.5))
 
 
 @pytest.mark.parametrize("earlier_planes", [False, True])

@@ -73,12 +73,21 @@ class ContextNetwork(nn.Module):
         earlier_planes: whether the first layer also sees, at the same position, the values of all earlier
             planes and their magnitudes, with weights for every pair of planes. (As channel-conditional models
             do, Minnen & Singh 2020; the paper's network sees four planes back.)
+        limit: largest magnitude of the third layer's outputs, which have no ReLU: a few that are far larger
+            than the rest would make their 255 codes coarse. None for the paper's, which has none.
     """
 
     def __init__(
-        self, planes: int, outputs: int, width: int = 24, qualities: int = 8, earlier_planes: bool = False
+        self,
+        planes: int,
+        outputs: int,
+        width: int = 24,
+        qualities: int = 8,
+        earlier_planes: bool = False,
+        limit: float | None = None,
     ):
         super().__init__()
+        self.limit = limit
         self.planes, self.outputs, self.width, self.qualities = planes, outputs, width, qualities
         self.earlier_planes = EarlierPlanes(planes, width) if earlier_planes else None
         self.layers = nn.ModuleList(
@@ -111,6 +120,8 @@ class ContextNetwork(nn.Module):
         a = F.relu(a)
         b = F.relu(self.layers[1](a))
         c = self.layers[2](b) + a
+        if self.limit is not None:
+            c = c.clamp(-self.limit, self.limit)
         o = self.layers[3](c).float()
         if self.qualities:
             o = o + plane_bias(self.last_bias, self.outputs).float()

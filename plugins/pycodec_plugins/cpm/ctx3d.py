@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pycodec import Codec, weights
-from pycodec.training.task import Losses, as_batch, quality_figures
+from pycodec.errors import InvalidInput
+from pycodec.training.task import Losses, as_batch, ms_ssim, quality_figures
 
 from .entropy import ParametricContext, logistic_bits
 from .latent_model import ContextLatentModel
@@ -22,9 +24,12 @@ from .residual_dct import ResidualDCT
 from .rounding import IntegerRounding
 
 NAME = "ctx3d"
+NAME_MSSSIM = "ctx3d-msssim"
 WEIGHTS = Path(__file__).parent / "weights" / "ctx3d.safetensors"
+WEIGHTS_MSSSIM = WEIGHTS.with_name("ctx3d-msssim.safetensors")
 QUALITIES = 8
 LAMBDAS = 0.0006, 0.15  # weights of the squared error (0..255 scale) at the lowest and the highest quality
+MSE, MS_SSIM = "mse", "ms_ssim"  # what they weigh
 VALIDATED = (1.0, 3.0, 5.0, 8.0)
 CALIBRATED = tuple(float(q) for q in range(1, QUALITIES + 1))
 CALIBRATION_IMAGES = 24  # for the ranges of the activations; the tables are fitted to all that are given
@@ -60,7 +65,15 @@ def restored(
 
 def create(weights_file: str | Path | None = None) -> Ctx3dCodec:
     """The codec with the weights that come with it, or those of ``weights_file``."""
-    source = Path(weights_file or WEIGHTS)
+    return _created(NAME, Path(weights_file or WEIGHTS))
+
+
+def create_msssim(weights_file: str | Path | None = None) -> Ctx3dCodec:
+    """The codec whose weights are trained for MS-SSIM; else as `create`."""
+    return _created(NAME_MSSSIM, Path(weights_file or WEIGHTS_MSSSIM))
+
+
+def _created(name: str, source: Path) -> Ctx3dCodec:
     tensors, metadata = weights.load(source)
     config = metadata["config"]
     transform = quantized_transform(config, tensors)
@@ -71,7 +84,7 @@ def create(weights_file: str | Path | None = None) -> Ctx3dCodec:
     entropy_model.load_integer_tensors(tensors, "context.")
     return Ctx3dCodec(
         source,
-        NAME,
+        name,
         transform,
         IntegerRounding(),
         entropy_model,
@@ -101,8 +114,9 @@ class Ctx3dCodec(Codec):
         q = self.quality_step(quality) / 16
         tensors, metadata = weights.load(self._source)
         transform, _, entropy_model = restored(metadata["config"], tensors)
-        lambdas = metadata.get("lambdas", LAMBDAS)  # the first weights do not say
-        lam = lambda_of(torch.tensor(q), lambdas, QUALITIES).item()
+        lam = None
+        if metadata.get("distortion", MSE) == MSE:  # the first weights do not say, nor their lambdas
+            lam = lambda_of(torch.tensor(q), metadata.get("lambdas", LAMBDAS), QUALITIES).item()
         return ContextLatentModel(transform, entropy_model, q, lam).requires_grad_(False).eval()
 
     def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:
@@ -126,7 +140,7 @@ def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Ctx3
     return Ctx3dTask(config, **options)
 
 
-create.training_task = training_task  # type: ignore[attr-defined]
+create.training_task = create_msssim.training_task = training_task  # type: ignore[attr-defined]
 
 
 class FactorizedPrior(nn.Module):
@@ -148,22 +162,27 @@ class Ctx3dTask(nn.Module):
     Stages: "transform" (against a factorized prior), "context" (the context model on fixed latents), and
     "joint" (both; the transform learns to rely on the context model).
 
-    Every crop draws its quality q, half of the time a whole one; its loss is (bpp + lambda(q) MSE)
+    Every crop draws its quality q, half of the time a whole one; its loss is (bpp + lambda(q) D)
     lambda(q)^-1/2 up to a constant, so that every rate weighs alike.
 
     Args:
         config: of the codec's components.
-        lambdas: weight of the MSE (0..255 scale) against bpp at the lowest and the highest quality, geometric
-            in between.
+        lambdas: weight of the distortion D against bpp at the lowest and the highest quality, geometric in
+            between.
+        distortion: D, "mse" on the 0..255 scale, or "ms_ssim", 1 - MS-SSIM.
     """
 
-    def __init__(self, config: Mapping[str, Any], lambdas: tuple[float, float] = LAMBDAS):
+    def __init__(
+        self, config: Mapping[str, Any], lambdas: tuple[float, float] = LAMBDAS, distortion: str = MSE
+    ):
         super().__init__()
+        if distortion not in (MSE, MS_SSIM):
+            raise InvalidInput(f"distortion is {distortion!r}; expected {MSE!r} or {MS_SSIM!r}")
         self.config = dict(config)
         self.transform, self.quantizer, self.entropy_model = parts(config)
         self.stride = self.transform.stride
         self.prior = FactorizedPrior(self.transform.channels)
-        self.lambdas = list(lambdas)
+        self.lambdas, self.distortion = list(lambdas), distortion
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
         tables = [self.transform.log_gain.table, self.transform.log_step.table]
@@ -194,12 +213,14 @@ class Ctx3dTask(nn.Module):
             bits = self.entropy_model.bits(noisy, rounded, quality)
         bpp = bits.sum((1, 2, 3)) / (height * width)
         lam = lambda_of(quality, self.lambdas, QUALITIES)
-        weight = (lam / 0.01) ** -0.5
+        weight = (lam / math.prod(self.lambdas) ** 0.5) ** -0.5
         if stage == "context":
             return Losses({"model": (bpp * weight).mean()}, {"bpp": bpp.mean().item()})
-        mse = (self.transform.synthesis(rounded, quality) - images).square().mean((1, 2, 3))
+        x_hat = self.transform.synthesis(rounded, quality)
+        mse = (x_hat - images).square().mean((1, 2, 3))
+        distortion = mse if self.distortion == MSE else 1 - ms_ssim(x_hat, images, each=True)
+        loss = ((bpp + lam * distortion) * weight).mean()
         decibels = 10 * torch.log10(255**2 / mse.detach()).mean().item()
-        loss = ((bpp + lam * mse) * weight).mean()
         return Losses({"model": loss}, {"loss": loss.item(), "bpp": bpp.mean().item(), "psnr": decibels})
 
     def validation_step(self, image: np.ndarray, stage: str) -> dict[str, float]:
@@ -221,8 +242,9 @@ class Ctx3dTask(nn.Module):
         return figures
 
     def initialize(self, path: Path) -> dict[str, Any]:
-        """Start from the transform and the context network of a weights file instead of from the DCT. If only
-        this network sees earlier planes, their weights start as nothing.
+        """Start from the transform and the context network of a weights file instead of from the DCT. Blocks
+        that only this transform has start as nothing, and so do the weights of earlier planes if only this
+        network sees them.
 
         Returns:
             The metadata of the file.
@@ -230,7 +252,9 @@ class Ctx3dTask(nn.Module):
         tensors, metadata = weights.load(path)
         if (earlier := self.entropy_model.network.earlier_planes) is not None:
             tensors.setdefault("network.earlier_planes.weight", np.zeros(earlier.weight.shape, np.float16))
-        load_floats(self.transform, self.entropy_model, tensors)
+        given, _, _ = parts(self.config | {"transform": metadata["config"].get("transform", {})})
+        load_floats(given, self.entropy_model, tensors)
+        self.transform.start_from(given)
         return metadata
 
     @torch.no_grad()
@@ -264,4 +288,5 @@ class Ctx3dTask(nn.Module):
         entropy_model.export(latents(calibration[:CALIBRATION_IMAGES]))
         entropy_model.fit_tables(latents(calibration))
         tensors |= entropy_model.integer_tensors("context.")
-        weights.save(path, tensors, {"config": self.config, "lambdas": self.lambdas, **metadata})
+        own = {"config": self.config, "lambdas": self.lambdas, "distortion": self.distortion}
+        weights.save(path, tensors, {**own, **metadata})

@@ -129,6 +129,7 @@ class ContextEntropyModel(nn.Module):
             bias3=plane_bias("last_bias", net.outputs) + biases[3],
             inputs=self.code_inputs(),
             earlier=earlier,
+            limit=net.limit,
         )
 
     def integer_tensors(self, prefix: str) -> dict[str, np.ndarray]:
@@ -162,13 +163,21 @@ class ParametricContext(ContextEntropyModel):
         width: channels of the network.
         qualities: rows of its plane biases.
         earlier_planes: whether a symbol's table also depends on all earlier planes at its position.
+        limit: see `ContextNetwork`.
     """
 
     head = "parametric"
     symbol_range = (-MAX_SYMBOL, MAX_SYMBOL)
 
-    def __init__(self, planes: int, width: int = 24, qualities: int = 8, earlier_planes: bool = False):
-        super().__init__(ContextNetwork(planes, 2, width, qualities, earlier_planes))
+    def __init__(
+        self,
+        planes: int,
+        width: int = 24,
+        qualities: int = 8,
+        earlier_planes: bool = False,
+        limit: float | None = None,
+    ):
+        super().__init__(ContextNetwork(planes, 2, width, qualities, earlier_planes, limit))
         self.channels = planes
 
     def config(self) -> dict:
@@ -177,6 +186,7 @@ class ParametricContext(ContextEntropyModel):
             "width": self.network.width,
             "qualities": self.network.qualities,
             "earlier_planes": self.network.earlier_planes is not None,
+            "limit": self.network.limit,
         }
 
     def network_input(self, symbols: Tensor) -> Tensor:

@@ -46,10 +46,12 @@ class ContextLatentModel(nn.Module):
     Args:
         transform, entropy_model: in floats.
         quality: all images have.
-        lam: weight of the squared error against bits per pixel that they were trained with.
+        lam: weight of the squared error against bits per pixel that they were trained with, if with any.
     """
 
-    def __init__(self, transform: ResidualDCT, entropy_model: ParametricContext, quality: float, lam: float):
+    def __init__(
+        self, transform: ResidualDCT, entropy_model: ParametricContext, quality: float, lam: float | None
+    ):
         super().__init__()
         self.transform, self.entropy_model, self.lam = transform, entropy_model, lam
         self.stride = transform.stride

@@ -67,6 +67,11 @@ def pycodec_register_codecs(register):
         summary="the default: residual DCT, integer 3D context model, any rate from one network",
         aliases=("default",),
     )
+    register(
+        "ctx3d-msssim",
+        f"{HERE}.ctx3d:create_msssim",
+        summary="ctx3d trained for MS-SSIM: structure before squared error",
+    )
 
 
 def pycodec_register_commands(cli):

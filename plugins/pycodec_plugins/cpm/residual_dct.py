@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pycodec.errors import WeightsMismatch
+
 from .dct import dct_kernels
 from .quality import QualityTable
 
@@ -128,6 +130,30 @@ class ResidualDCT(nn.Module):
 
     def config(self) -> dict:
         return dict(self._config)
+
+    @torch.no_grad()
+    def start_from(self, other: ResidualDCT) -> None:
+        """Become ``other``, or what it would be with further blocks that change nothing yet.
+
+        Raises:
+            WeightsMismatch: it differs in more than depth, or is deeper.
+        """
+        depths = "encoder_depth", "decoder_depth", "fine_depth"
+        deeper = [name for name in depths if other.config()[name] > self.config()[name]]
+        if deeper or other.config() | {name: self.config()[name] for name in depths} != self.config():
+            raise WeightsMismatch(
+                f"weights of a transform {other.config()}, expected {self.config()} or one with fewer blocks"
+            )
+        self.analysis_dct.copy_(other.analysis_dct), self.synthesis_dct.copy_(other.synthesis_dct)
+        self.log_gain.load_state_dict(other.log_gain.state_dict())
+        self.log_step.load_state_dict(other.log_step.state_dict())
+        for own, given in (self.encoder, other.encoder), (self.decoder, other.decoder):
+            left = list(given)
+            for layer in own:
+                if isinstance(layer, PartialBlock) and not isinstance(left[0], PartialBlock):
+                    nn.init.zeros_(layer.project.weight), nn.init.zeros_(layer.project.bias)
+                else:
+                    layer.load_state_dict(left.pop(0).state_dict())
 
     def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
         """Latents of images.
