@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import pycodec
+from pycodec import weights
 from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
 from pycodec.testing.samples import photo
 from pycodec_plugins.hyperprior.codec import build_parts
@@ -60,6 +61,22 @@ def test_a_file_decodes_to_its_reconstruction(codec: pycodec.Codec, size: tuple[
         found = np.asarray(codec.decompress(data))
         assert found.shape == image.shape
         assert np.array_equal(found, codec.reconstruct(image, quality))
+
+
+def test_a_weights_file_has_every_network_once(codec: pycodec.Codec) -> None:
+    """In integers, or else in floats. What is float to train on and what codes files agree."""
+    path, _ = codec._source
+    names = weights.load(path)[0].keys()
+    assert not any(name.startswith(("quantizer.mean.", "entropy_model.scale.")) for name in names)
+    assert any(name.startswith("quantized.") for name in names) != any(
+        name.startswith("transform.transform.") for name in names
+    )
+    _, z = split(codec.symbols(photo(128, 192)), 4)
+    z_hat, model = torch.from_numpy(z).float(), codec.latent_model()
+    with torch.no_grad():
+        mean = model.quantizer.mean(z_hat[None])[0]
+    error = codec.quantizer.hyper_mean(z_hat) - mean
+    assert error.abs().max() < 2 / 256  # they are whole numbers of 1 / 256
 
 
 def test_files_are_nearly_as_short_as_their_code_length(codec: pycodec.Codec) -> None:

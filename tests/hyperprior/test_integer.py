@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from pycodec import weights
 from pycodec.errors import InvalidInput
 from pycodec_plugins.hyperprior.hyper import HyperSynthesis
-from pycodec_plugins.hyperprior.integer import IntegerSynthesis, integer_arrays
+from pycodec_plugins.hyperprior.integer import IntegerSynthesis, float_tensors, integer_arrays
 from pycodec_plugins.hyperprior.integer_layer import FRACTION, SUM_LIMIT
 
 DECONVOLUTION = pytest.mark.parametrize("deconvolution", [False, True])
@@ -48,6 +49,20 @@ def test_close_to_the_float_network(deconvolution: bool) -> None:
         expected = floats(z[:1])[0]
     error = synthesis(z[0]).float() / FRACTION - expected
     assert error.std() < 0.02 * expected.std()
+
+
+@DECONVOLUTION
+def test_floats_come_back_from_integers(deconvolution: bool) -> None:
+    """A network equal to what they compute, whose own integers are the same but for rounding."""
+    floats, z = network(deconvolution), hyper_latents(8, 5, 7)
+    arrays = integer_arrays(floats, z.split(4))
+    again = network(deconvolution, seed=1)
+    weights.load_module(again, float_tensors(again, arrays), "")
+    with torch.no_grad():
+        expected, found = floats(z), again(z)
+    assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
+    apart = IntegerSynthesis(integer_arrays(again, z.split(4)))(z[0]) - IntegerSynthesis(arrays)(z[0])
+    assert apart.float().std() < 0.01 * FRACTION * expected.std()
 
 
 def test_threads_do_not_matter() -> None:

@@ -17,7 +17,8 @@ from pycodec_plugins.cpm import QuantizedResidualDCT, lambda_of, load_quantized
 
 from . import decoders
 from .entropy import ScaleHyperprior, under
-from .hyper import FrozenTransform, HyperTransform
+from .hyper import FrozenTransform, HyperSynthesis, HyperTransform
+from .integer import float_tensors
 from .latent import fold
 from .quantizer import ZeroCentered
 
@@ -104,6 +105,42 @@ def qualities(config: Config) -> int:
     return int(config.get("qualities", QUALITIES))
 
 
+def stored(parts: Parts, config: Config) -> dict[str, Tensor]:
+    """What of the parts a weights file holds in floats, by name. What comes back from its integers is left
+    out: a transform that has them, and the networks of means and scales.
+    """
+    left_out = tuple(prefix for prefix, _, _ in _syntheses(parts))
+    if is_quantized(config):
+        left_out += ("transform.transform.",)
+    return {
+        f"{name}.{key}": value
+        for name, module in parts.modules().items()
+        for key, value in module.state_dict().items()
+        if not f"{name}.{key}".startswith(left_out)
+    }
+
+
+def _syntheses(parts: Parts) -> list[tuple[str, HyperSynthesis, str]]:
+    """Of the networks of means and scales, prefixes of their floats and of their integers in a file. (Parts
+    of other plugins may be made of others.)
+    """
+    networks = [
+        ("quantizer.mean.", getattr(parts.quantizer, "mean", None), "means."),
+        ("entropy_model.scale.", getattr(parts.entropy_model, "scale", None), "coder.scale."),
+    ]
+    return [each for each in networks if isinstance(each[1], HyperSynthesis)]
+
+
+def _with_syntheses(parts: Parts, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A file's tensors, and the floats of networks that it has in integers alone (older ones had both)."""
+    completed = dict(tensors)
+    for prefix, network, integers in _syntheses(parts):
+        if not under(tensors, prefix):
+            found = float_tensors(network, under(tensors, integers))
+            completed |= {prefix + name: array for name, array in found.items()}
+    return completed
+
+
 def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
     """Parts that code files, from the tensors of a weights file; of what they do not need for that, the
     entropy model has its float networks, which integers are measured against.
@@ -114,7 +151,7 @@ def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
         parts = build_parts(config)
         weights.load_module(parts.transform.transform, tensors, "transform.transform.")
     weights.load_module(parts.transform.hyper_analysis, tensors, "transform.hyper_analysis.")
-    weights.load_module(parts.entropy_model, tensors, "entropy_model.")
+    weights.load_module(parts.entropy_model, _with_syntheses(parts, tensors), "entropy_model.")
     parts.quantizer.load_frozen(under(tensors, "means."))
     parts.entropy_model.load_frozen(under(tensors, "coder."))
     return parts._replace(transform=FrozenTransform(parts.transform)) if is_quantized(config) else parts
@@ -129,6 +166,7 @@ def load_floats(parts: Parts, config: Config, tensors: Mapping[str, np.ndarray])
         for name, module in parts.transform.named_children():
             if name != "transform":
                 modules[f"transform.{name}"] = module
+    tensors = _with_syntheses(parts, tensors)
     for name, module in modules.items():
         weights.load_module(module, tensors, f"{name}.")
 

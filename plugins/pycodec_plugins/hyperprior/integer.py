@@ -23,6 +23,7 @@ from .integer_layer import (
     FRACTION,
     MARGIN,
     NAMES,
+    SHIFT,
     Arrays,
     IntegerLayer,
     largest_inputs,
@@ -31,6 +32,7 @@ from .integer_layer import (
 from .latent import RATIO
 
 LAYERS = 3  # two that enlarge, and the last
+HIDDEN_UNIT = 1 / 16  # of a hidden code in a float network that comes from integers; any would do
 TILE_POSITIONS = 1 << 13  # of z that are worked on together: all of an image of 32 million pixels
 
 
@@ -120,6 +122,38 @@ def integer_arrays(network: HyperSynthesis, z: Iterable[Tensor]) -> Arrays:
     return arrays
 
 
+def float_tensors(network: HyperSynthesis, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Tensors of the float network that ``arrays`` compute, by their names in ``network``: the inverse of
+    `integer_arrays`, but that hidden channels come back in units of their own.
+
+    Raises:
+        InvalidInput: as `IntegerLayer`.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    convolutions = [
+        (name, module)
+        for name, module in network.named_children()
+        if next(module.parameters(), None) is not None
+    ]
+    for i, (name, module) in enumerate(convolutions):
+        layer = IntegerLayer(arrays, str(i), _limit(i))
+        entering = HIDDEN_UNIT if i > 0 else 1.0
+        leaving = HIDDEN_UNIT if i < LAYERS - 1 else 1 / FRACTION
+        step = layer.multiplier * (leaving / (1 << SHIFT))  # of the sums
+        weight = torch.from_numpy(layer.weight * (step / entering)[:, None, None, None])
+        bias = layer.bias * step
+        if isinstance(module, nn.ConvTranspose2d):
+            weight, bias = _from_phases(weight), bias[: len(bias) // 4]
+        else:
+            weight = weight.permute(0, 3, 1, 2)
+            if i < LAYERS - 1:  # to the order of pixel shuffling, channel first
+                weight = weight.unflatten(0, (4, -1)).transpose(0, 1).flatten(0, 1)
+                bias = bias.reshape(4, -1).T.ravel()
+        tensors[f"{name}.weight"] = weight.float().contiguous().numpy()
+        tensors[f"{name}.bias"] = bias.astype(np.float32)
+    return tensors
+
+
 def _as_3x3(network: HyperSynthesis) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Weights [outputs, 3, 3, inputs] and biases of each layer; the outputs of one that enlarges are ordered
     by row, column and channel of the square.
@@ -143,9 +177,23 @@ def _phases(weight: Tensor) -> np.ndarray:  # [inputs, outputs, 5, 5] -> [4 outp
     """
     inputs, outputs = weight.shape[:2]
     phases = weight.new_zeros(2, 2, outputs, 3, 3, inputs)
-    for r, c in itertools.product(range(2), range(2)):
-        for dy, dx in itertools.product((-1, 0, 1), (-1, 0, 1)):
-            u, v = 2 - 2 * dy + r, 2 - 2 * dx + c
-            if u < 5 and v < 5:
-                phases[r, c, :, dy + 1, dx + 1] = weight[:, :, u, v].T
+    for (r, c, dy, dx), (u, v) in _taps_of_phases():
+        phases[r, c, :, dy, dx] = weight[:, :, u, v].T
     return phases.reshape(4 * outputs, 3, 3, inputs).numpy()
+
+
+def _from_phases(phases: Tensor) -> Tensor:  # [4 outputs, 3, 3, inputs] -> [inputs, outputs, 5, 5]
+    """The inverse."""
+    phases = phases.reshape(2, 2, -1, 3, 3, phases.shape[-1])
+    weight = phases.new_zeros(phases.shape[-1], phases.shape[2], 5, 5)
+    for (r, c, dy, dx), (u, v) in _taps_of_phases():
+        weight[:, :, u, v] = phases[r, c, :, dy, dx].T
+    return weight
+
+
+def _taps_of_phases() -> Iterator[tuple[tuple[int, int, int, int], tuple[int, int]]]:
+    """Place in a square and tap of its 3 x 3 kernel, and the tap of the 5 x 5 kernel that it is."""
+    for r, c, dy, dx in itertools.product(range(2), range(2), range(3), range(3)):
+        u, v = 4 - 2 * dy + r, 4 - 2 * dx + c
+        if u < 5 and v < 5:
+            yield (r, c, dy, dx), (u, v)

@@ -26,6 +26,7 @@ from .codec import (
     load_floats,
     qualities,
     quantized_transform,
+    stored,
 )
 from .hyper import HyperTransform
 from .quantizer import mixed
@@ -142,17 +143,12 @@ class HyperpriorTask(nn.Module):
     def export(self, path: Path, calibration: list[np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the weights: the integers that code files, and in half precision what is float.
 
-        The floats of a transform that has an integer form are not kept: they come back from the integers.
+        Floats that come back from the integers are not kept, see `stored`.
         """
         parts = copy.deepcopy(self.parts)
         for module in parts.modules().values():
             module.half().float()  # calibrate on the rounded weights that will be used
-        tensors = {
-            f"{name}.{key}": value.half().cpu().numpy()
-            for name, module in parts.modules().items()
-            for key, value in module.state_dict().items()
-            if not (is_quantized(self.config) and f"{name}.{key}".startswith("transform.transform."))
-        }
+        tensors = {name: value.half().cpu().numpy() for name, value in stored(parts, self.config).items()}
         hyper = parts.transform.eval()
         images = calibration_pairs(calibration, hyper.stride, self.whole_qualities)
         arrays: dict[str, np.ndarray] = {}
