@@ -13,7 +13,7 @@ from pycodec.evaluation.printing import markdown
 from pycodec_plugins.rdgap.gap import figures as gaps
 from pycodec_plugins.rdgap.gap import report
 
-from . import common, mean_scale
+from . import common, crops, mean_scale
 from .goals import describe, short
 
 RATES = (0.15, 0.3, 0.5, 1.0, 1.5)  # bits per pixel that tables show
@@ -165,6 +165,19 @@ def context_training_table(document: dict[str, Any]) -> str:
         "pixel under the float networks, and changes."
     )
     headings = ["network", "parameters", "kMAC per pixel", *(f"quality {q}" for q in qualities)]
+    return markdown(headings, rows) + caption(text, document["environment"])
+
+
+def crops_table(document: dict[str, Any]) -> str:
+    """Means over the images whose crops are looked at."""
+    rows = []
+    for rate in crops.RATES:
+        for codec in dict.fromkeys(row["codec"] for row in document["rows"]):
+            mean = crops.means(document["rows"], rate, codec)
+            figures = f"{mean['bpp']:.3f}", f"{mean['psnr']:.2f}", f"{mean['ms_ssim']:.4f}"
+            rows.append([f"{rate:g}", codec, *figures])
+    text = f"Means over {', '.join(crops.CROPS)}; at each the setting whose file is nearest to the rate."
+    headings = ["rate", "codec", "bpp", "PSNR, dB", "MS-SSIM"]
     return markdown(headings, rows) + caption(text, document["environment"])
 
 
@@ -482,11 +495,13 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "range-coder": ("range_coder.json", range_coder_table),
     "context-decode": ("context_decode.json", context_decode_table),
     "context-training": ("context_training.json", context_training_table),
+    "crops": ("crops.json", crops_table),
     "masked-conv3d": ("masked_conv3d.json", masked_conv3d_table),
 }
 PLUGINS = common.ROOT / "plugins" / "pycodec_plugins"
 SHIPPED = (
     ("ctx3d", "cpm"),
+    ("ctx3d-msssim", "cpm"),
     ("cpm", "cpm"),
     ("hyperprior", "hyperprior"),
     ("hyperprior.illm", "hyperprior"),

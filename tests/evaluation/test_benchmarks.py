@@ -200,6 +200,30 @@ def test_context_networks_are_compared_on_the_same_latents(tmp_path: Path) -> No
     assert (tmp_path / "context_training.svg").exists()
 
 
+def test_crops_are_shown_at_equal_rates(tmp_path: Path) -> None:
+    for number in ("04", "07", "08", "13", "19", "23"):
+        Image.fromarray(photo(530, 500, seed=int(number))).save(tmp_path / f"kodim{number}.png")
+    results, sheets, page = tmp_path / "crops.json", tmp_path / "sheets", tmp_path / "page.md"
+    run("crops", "--data", tmp_path, "--sheets", sheets, "--codecs", "jpeg,webp", "--json", results)
+    document = json.loads(results.read_text())
+    assert len(document["rows"]) == 6 * 2 * 2 and len(list(sheets.iterdir())) == 6
+    row = document["rows"][0]
+    assert (row["image"], row["rate"], row["codec"]) == ("kodim04", 0.15, "jpeg")
+    codec, image = pycodec.load("jpeg"), Image.open(tmp_path / "kodim04.png")
+    rates = {q: 8 * len(codec.compress(image, q)) / (530 * 500) for q in range(1, 101)}
+    assert row["bpp"] == pytest.approx(min(rates.values(), key=lambda bpp: abs(bpp - 0.15)))
+    sheet = np.asarray(Image.open(sheets / "kodim04.png"))
+    assert sheet.shape == (2 * (384 + 26), 3 * 384, 3)
+    assert np.array_equal(sheet[26:410:2, 0:384:2], np.asarray(image)[190:382, 150:342])
+    (tmp_path / "rd_kodak.json").write_bytes((ROOT / "benchmarks" / "results" / "rd_kodak.json").read_bytes())
+    page.write_text("<!-- results:crops -->\n<!-- /results:crops -->\n")
+    run("render", "--pages", page, "--results", tmp_path, "--figures", tmp_path)
+    assert "| 0.15 | jpeg |" in page.read_text()
+    (tmp_path / "kodim07.png").unlink()
+    done = run("crops", "--data", tmp_path, "--sheets", sheets, "--json", results, status=2)
+    assert "has no kodim07" in done.stderr and json.loads(results.read_text()) == document
+
+
 def test_the_table_of_what_was_checked(tmp_path: Path) -> None:
     environment = json.loads((ROOT / "benchmarks" / "results" / "codec.json").read_text())["environment"]
     common = {"environment": environment, "cases": 4, "simd_levels": ["default"], "excess_percent": 0.2}
