@@ -1,14 +1,13 @@
 """Crops of photographs at equal rates, side by side, to be looked at.
 
-Every codec compresses the whole image at the setting whose file is nearest to each rate. A sheet for each image
-shows the original and what comes back, two pixels a side for one, with rate and PSNR of the whole image. Sheets
-go to ``--sheets`` and hold parts of the images; the figures go to benchmarks/results/crops.json.
+Every codec compresses the whole image, into the best file of at most each rate. A sheet for each image has the
+original and what comes back, two pixels a side for one, with rate and PSNR of the whole image. Sheets go to
+``--sheets`` and hold parts of the images; the figures go to benchmarks/results/crops.json.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pycodec.errors import InvalidInput
 from pycodec.evaluation import metrics, rd
-from pycodec.evaluation.spec import load_codec, settings_of
+from pycodec.evaluation.spec import ImageCodec, load_codec, settings_of
 
 from . import common
 
@@ -32,31 +31,15 @@ CROPS = {  # left and top of what is shown
     "kodim23": (80, 60),
 }
 SIDE, ENLARGED, CAPTION = 192, 2, 26
-STEPS_OF_LEARNED = 16  # settings in one unit of quality
 
 
-def settings(codec: Any) -> list[float]:
-    """All that a codec has, from the smallest files to the largest."""
-    low, high = getattr(codec, "qualities", None) or (min(settings_of(codec)), max(settings_of(codec)))
-    steps = STEPS_OF_LEARNED if getattr(codec, "suffix", ".pci") == ".pci" else 1
-    return [i / steps for i in range(round(low * steps), round(high * steps) + 1)]
-
-
-def nearest(compress: Callable[[float], bytes], choices: list[float], size: float) -> tuple[float, bytes]:
-    """The setting whose file is nearest to ``size`` bytes, and that file, if files grow with the setting."""
-    found: dict[int, bytes] = {}
-
-    def file(index: int) -> bytes:
-        if index not in found:
-            found[index] = compress(choices[index])
-        return found[index]
-
-    low, high = 0, len(choices) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if len(file(middle)) <= size else (low, middle)
-    best = min((low, high), key=lambda index: abs(len(file(index)) - size))
-    return choices[best], file(best)
+def file_of_rate(codec: ImageCodec, image: np.ndarray, rate: float) -> tuple[bytes, float]:
+    """The best file of at most so many bits per pixel, or the smallest that there is; and its setting."""
+    try:
+        return rd.encode_to_size(codec, image, int(rate * image.shape[0] * image.shape[1] / 8))
+    except InvalidInput:
+        lowest = settings_of(codec)[0]
+        return codec.compress(image, quality=lowest), lowest
 
 
 def sheet(crops: list[list[tuple[str, np.ndarray]]]) -> Image.Image:
@@ -88,19 +71,14 @@ def measure(data: Path, codecs: list[str], sheets: Path) -> list[dict[str, Any]]
         for rate in RATES:
             shown.append([(f"{image}, {rate:g} bpp", original[here])])
             for name, codec in loaded.items():
-                pixels = original.shape[0] * original.shape[1]
-                setting, data_ = nearest(
-                    lambda q, codec=codec: codec.compress(Image.fromarray(original), quality=q),
-                    settings(codec),
-                    rate * pixels / 8,
-                )
-                decoded = np.asarray(codec.decompress(data_).convert("RGB"))
+                file, setting = file_of_rate(codec, original, rate)
+                decoded = np.asarray(codec.decompress(file).convert("RGB"))
                 row = {
                     "image": image,
                     "rate": rate,
                     "codec": name,
                     "setting": setting,
-                    "bpp": 8 * len(data_) / pixels,
+                    "bpp": 8 * len(file) / (original.shape[0] * original.shape[1]),
                     "psnr": metrics.psnr(original, decoded),
                     "ms_ssim": metrics.ms_ssim(original, decoded),
                 }

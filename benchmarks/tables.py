@@ -176,7 +176,9 @@ def crops_table(document: dict[str, Any]) -> str:
             mean = crops.means(document["rows"], rate, codec)
             figures = f"{mean['bpp']:.3f}", f"{mean['psnr']:.2f}", f"{mean['ms_ssim']:.4f}"
             rows.append([f"{rate:g}", codec, *figures])
-    text = f"Means over {', '.join(crops.CROPS)}; at each the setting whose file is nearest to the rate."
+    text = (
+        f"Means over {', '.join(crops.CROPS)}; the best file of at most the rate, or the smallest there is."
+    )
     headings = ["rate", "codec", "bpp", "PSNR, dB", "MS-SSIM"]
     return markdown(headings, rows) + caption(text, document["environment"])
 
