@@ -1,7 +1,7 @@
 """Crops of photographs at equal rates, side by side, to be looked at.
 
 Every codec compresses the whole image, into the best file of at most each rate. A sheet for each image has
-the original and what comes back, two pixels a side for one, with rate and PSNR of the whole image. Sheets go to
+the original and what comes back, two pixels a side for one, with rate and PSNR of the whole image. They go to
 ``--sheets`` and hold parts of the images; the figures go to benchmarks/results/crops.json.
 """
 
