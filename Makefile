@@ -41,7 +41,7 @@ bench: ## measure everything on this machine and render the README (DATA=folder 
 	$(PYTHON) -m benchmarks.context_decode
 	$(PYTHON) -m benchmarks.masked_conv3d
 	$(PYTHON) -m benchmarks.codec --image $(DATA)/kodak/kodim01.png
-	$(PYTHON) -m benchmarks.rd --data $(DATA)/kodak --codecs ctx3d,cpm,hyperprior
+	$(PYTHON) -m benchmarks.rd --data $(DATA)/kodak --codecs ctx3d,ctx3d-msssim,cpm,hyperprior
 	$(PYTHON) -m benchmarks.verify_kodak --data $(DATA)/kodak
 	$(PYTHON) -m benchmarks.render
 

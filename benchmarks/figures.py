@@ -120,6 +120,31 @@ def context_training(document: dict[str, Any]) -> tuple[str, Callable[[], bytes]
     return key, lambda: svg((5, 3.4), draw, key)
 
 
+def learning(name: str, runs: Sequence[dict[str, Any]]) -> tuple[str, Callable[[], bytes]] | None:
+    """Losses in training of the weights ``name``, of those runs and stages that have kept them."""
+    curves = []  # of steps and losses, since the first step of the first run
+    start = 0
+    for run in runs:
+        for stage in run.get("curve", ()):
+            points = [(start + at["step"], at["loss"]) for at in stage["points"] if "loss" in at]
+            if points:
+                curves.append([stage["stage"], points])
+        start += run["steps"]
+    if not curves:
+        return None
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        for stage, points in curves:
+            axis.plot(*zip(*points, strict=True), marker="o", markersize=2, label=stage)
+        axis.set(xlabel="steps", ylabel="loss", title=name)
+        axis.grid(alpha=0.3)
+        axis.legend()
+
+    key = digest([name, curves])
+    return key, lambda: svg((5, 3.2), draw, key)
+
+
 def gap(document: dict[str, Any]) -> dict[str, tuple[str, Callable[[], bytes]]]:
     """The figures of ``pycodec gap``, by file name."""
     key = digest([document[part] for part in ("codecs", "anchor_rows", "rows")])

@@ -73,6 +73,10 @@ def plots(results: Path) -> dict[str, tuple[str, Callable[[], bytes]]]:
         found["speed.svg"] = figures.speed(timed(results))
     if (path := results / "context_training.json").exists():
         found["context_training.svg"] = figures.context_training(common.read_json(path))
+    for name, card in CARDS.items():
+        runs = weights.read_metadata(card.with_suffix(".safetensors"))["model_card"]["runs"]
+        if curve := figures.learning(name, runs):
+            found[f"learning_{name}.svg"] = curve
     for path in sorted(results.glob("sweep_*.json")):
         found |= figures.sweep(common.read_json(path))
     for path in sorted(results.glob("gap_*.json")):
@@ -93,6 +97,7 @@ def main() -> int:
             common.ROOT / "benchmarks" / "README.md",
             common.ROOT / "docs" / "bounds.md",
             common.ROOT / "docs" / "training.md",
+            common.ROOT / "docs" / "crops.md",
             common.ROOT / "docs" / "illm.md",
             common.ROOT / "docs" / "res.md",
             common.ROOT / "docs" / "large.md",

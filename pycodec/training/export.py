@@ -12,6 +12,7 @@ from pycodec.errors import InvalidInput, PluginError, WeightsMismatch
 
 from .checkpoint import CHECKPOINT, load_checkpoint, part
 from .data import find_images, load_images
+from .log import learning_curve
 from .recipe import read_recipe
 from .task import make_task, name_in_weights
 
@@ -82,6 +83,7 @@ def export(folder: Path, path: Path | None = None, data: Path | None = None) -> 
         "seconds": round(progress["seconds"]),
         "cpu_seconds": round(progress["cpu_seconds"]),
         "device": record.device,
+        "curve": learning_curve(folder, record.stages),
     }
     metadata = {"codec": name_in_weights(component), "model_card": {"runs": [*progress["history"], this]}}
     path = path or folder / f"{record.name}.safetensors"

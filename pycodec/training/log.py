@@ -6,10 +6,12 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,7 +20,10 @@ from torch.utils.tensorboard import SummaryWriter
 from pycodec import files
 from pycodec.errors import InvalidInput
 
+FILE = "log.jsonl"
 EVERY_STEPS = 50
+CURVE_POINTS = 40  # of each stage
+CURVE_DIGITS = 5
 
 
 class NoLog:
@@ -50,7 +55,7 @@ class RunLog:
     """
 
     def __init__(self, directory: Path, steps: int, first: int, minutes: float):
-        self.file = (directory / "log.jsonl").open("a+b", buffering=0)
+        self.file = (directory / FILE).open("a+b", buffering=0)
         if not files.lock(self.file):
             self.file.close()
             raise InvalidInput(
@@ -108,6 +113,48 @@ class RunLog:
         files.append_line(self.file, json.dumps({"event": event, "step": step, **scalars}).encode())
         for key, value in scalars.items():
             self.writer.add(f"{event}/{key}", value, step)
+
+
+def learning_curve(directory: Path, stages: Sequence[str]) -> list[dict[str, Any]]:
+    """What a run reported, in few points.
+
+    Args:
+        directory: of the run. One without a log has no curve.
+        stages: names of those that are trained.
+
+    Returns:
+        Of each stage that was begun ``{"stage": name, "points": [{"step": ..., "loss": ..., ...}]}``: means
+        of each figure over the steps since the point before. Where a run went back to a checkpoint, what it
+        did after that counts.
+    """
+    reports: dict[int, tuple[str, dict[str, float]]] = {}  # stage and figures, by step
+    stage = ""
+    path = directory / FILE
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        report = json.loads(line)
+        event, step = report.pop("event"), report.pop("step")
+        if event == "stage":  # begun, or gone on with: nothing after this step counts
+            stage = stages[int(report["index"])]
+            reports = {earlier: each for earlier, each in reports.items() if earlier <= step}
+        elif event == "step":
+            del report["seconds"]
+            reports[step] = stage, report
+    curve = []
+    for stage in stages:
+        own = [(step, figures) for step, (name, figures) in reports.items() if name == stage]
+        size = max(1, math.ceil(len(own) / CURVE_POINTS))
+        points = [_mean(own[i : i + size]) for i in range(0, len(own), size)]
+        if points:
+            curve.append({"stage": stage, "points": points})
+    return curve
+
+
+def _mean(reports: Sequence[tuple[int, dict[str, float]]]) -> dict[str, float]:
+    """Of reports that follow one another; its step is the last one's."""
+    names = dict.fromkeys(name for _, figures in reports for name in figures)
+    values = {name: [figures[name] for _, figures in reports if name in figures] for name in names}
+    means = {name: float(f"{fmean(each):.{CURVE_DIGITS}g}") for name, each in values.items()}
+    return {"step": reports[-1][0], **means}
 
 
 class _Scalars:

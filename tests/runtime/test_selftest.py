@@ -19,7 +19,7 @@ from pycodec.errors import InvalidInput
 from pycodec.native import native
 from pycodec.runtime import components, get_runtime
 
-CODECS = ("cpm", "ctx3d", "hyperprior", "hyperprior-illm")
+CODECS = ("cpm", "ctx3d", "ctx3d-msssim", "hyperprior", "hyperprior-illm")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from torch import nn
 from pycodec.errors import InvalidInput, TrainingDiverged, WeightsMismatch
 from pycodec.training.checkpoint import load_checkpoint, save_checkpoint
 from pycodec.training.data import RandomCrops, batches, center_crop, find_images, load_images
+from pycodec.training.log import learning_curve
 from pycodec.training.loop import CHECKPOINT, Run, RunOptions, WeightAverage
 from pycodec.training.recipe import Stage, find_recipe, load_recipe, parse_recipe
 from pycodec.training.schedule import learning_rate_factor
@@ -120,6 +121,32 @@ def test_events_reach_the_log_and_the_listener(tmp_path, images):
     assert [(e, s) for e, s, _ in seen if e == "validation"] == [("validation", 4), ("validation", 8)]
     assert [line["step"] for line in lines if line["event"] == "validation"] == [4, 8]
     assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_curve_is_what_counted_in_few_points(tmp_path):
+    def steps(first, last, loss):
+        return [
+            {"event": "step", "step": s, "seconds": 1.0, "loss": loss, **({"late": 3.0} if s > 4000 else {})}
+            for s in range(first, last + 1, 50)
+        ]
+
+    lines = [
+        {"event": "stage", "step": 0, "index": 0.0},
+        *steps(50, 4100, 8.0),
+        {"event": "validation", "step": 4000, "psnr": 30.0},
+        {"event": "stage", "step": 4000, "index": 0.0},  # killed, and resumed from its checkpoint
+        *steps(4050, 8000, 4.0),
+        {"event": "stage", "step": 8000, "index": 1.0},
+        *steps(8050, 8100, 1 / 3),
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    first, second = learning_curve(tmp_path, ["one", "two", "three"])
+    assert (first["stage"], second["stage"]) == ("one", "two")
+    assert first["points"][0] == {"step": 200, "loss": 8.0}
+    assert [p["loss"] for p in first["points"]] == [8.0] * 20 + [4.0] * 20
+    assert first["points"][-1] == {"step": 8000, "loss": 4.0, "late": 3.0}
+    assert second["points"] == [{"step": s, "loss": 0.33333, "late": 3.0} for s in (8050, 8100)]
+    assert learning_curve(tmp_path / "nowhere", ["one"]) == []
 
 
 def test_damaged_checkpoint_is_named(tmp_path, images):
