@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pycodec.errors import WeightsMismatch
+from pycodec.training.recipe import find_recipe, load_recipe
 from pycodec_plugins.cpm.autoencoder import ResidualAutoencoder
 from pycodec_plugins.cpm.context import ContextNetwork
 from pycodec_plugins.cpm.residual_dct import ResidualDCT
@@ -62,8 +63,10 @@ def test_higher_quality_quantises_finer(image):
     assert errors[0] > errors[1] > errors[2]
 
 
-def test_default_transform_costs_at_most_25_kmac_a_pixel_each_way(image):
-    transform, quality, pixels = ResidualDCT(), torch.tensor([3.0]), 72 * 96
+@pytest.mark.parametrize("recipe", ["ctx3d", "ctx3d_msssim"])
+def test_default_transform_costs_at_most_25_kmac_a_pixel_each_way(recipe, image):
+    config = load_recipe(find_recipe(recipe)).config.get("transform", {})
+    transform, quality, pixels = ResidualDCT(**config), torch.tensor([3.0]), 72 * 96
     dct = transform.analysis_dct.numel() / 64
     y = transform.analysis(image, quality)
     assert macs_per_pixel(transform, lambda: transform.analysis(image, quality), pixels) + dct <= 25_000
