@@ -146,6 +146,15 @@ def shipped(module: str, codec: str) -> Path:
     return Path(spec.origin).parent / "weights" / f"{codec}.safetensors"
 
 
+def under(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The tensors whose names begin with ``prefix``, by the rest of their names.
+
+    >>> under({"net.weight": 1, "net.bias": 2, "prior": 3}, "net.")
+    {'weight': 1, 'bias': 2}
+    """
+    return {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
+
+
 def load_module(module: torch.nn.Module, tensors: Mapping[str, np.ndarray], prefix: str = "") -> None:
     """Copy the tensors whose names begin with ``prefix`` into a torch module.
 
@@ -154,7 +163,7 @@ def load_module(module: torch.nn.Module, tensors: Mapping[str, np.ndarray], pref
     """
     import torch
 
-    given = {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
+    given = under(tensors, prefix)
     own = module.state_dict()
     shapes = [
         f"{name} {tuple(given[name].shape)} instead of {tuple(own[name].shape)}"

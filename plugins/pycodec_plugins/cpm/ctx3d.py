@@ -50,7 +50,7 @@ def load_floats(
     """Set components to the weights of a file, to train on: the transform's from its integers, which are as
     fine as half precision but in one layer of a decoder's blocks.
     """
-    load_quantized(transform, quantized_arrays(tensors))
+    load_quantized(transform, weights.under(tensors, "quantized."))
     weights.load_module(entropy_model.network, tensors, "network.")
 
 
@@ -126,13 +126,7 @@ class Ctx3dCodec(Codec):
 def quantized_transform(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> QuantizedResidualDCT:
     """The transform of a weights file in integers."""
     options = {"qualities": QUALITIES, **config.get("transform", {})}
-    return QuantizedResidualDCT(quantized_arrays(tensors), options)
-
-
-def quantized_arrays(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Those of the transform in a weights file."""
-    prefix = "quantized."
-    return {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
+    return QuantizedResidualDCT(weights.under(tensors, "quantized."), options)
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Ctx3dTask:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pycodec import weights
 from pycodec.coding import context_reference
 from pycodec.coding.context import MAX_SYMBOL, ContextModel
 from pycodec.coding.context_export import ActivationRanges, FloatContext, quantize_context
@@ -138,8 +139,7 @@ class ContextEntropyModel(nn.Module):
 
     def load_integer_tensors(self, tensors: Mapping[str, np.ndarray], prefix: str) -> None:
         """Code with the arrays under ``prefix`` from now on; InvalidInput if they are not a valid model."""
-        arrays = {name[len(prefix) :]: array for name, array in tensors.items() if name.startswith(prefix)}
-        self.integer = ContextModel(arrays, head=self.head)
+        self.integer = ContextModel(weights.under(tensors, prefix), head=self.head)
 
 
 class ContextReference:

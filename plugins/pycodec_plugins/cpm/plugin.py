@@ -1,4 +1,4 @@
-"""Registers the cpm family: transforms, quantisers, entropy models, the codecs cpm, ctx3d, ctx3d-msssim; the ablation."""
+"""Registers the cpm family: transforms, quantisers, entropy models; the codecs cpm and ctx3d; the ablation."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pycodec import weights
 from pycodec.errors import WeightsMismatch
 from pycodec.ops.quantized import CODE_LIMIT, NARROW_LIMIT, code_scale, integer_weight
 
@@ -157,8 +158,7 @@ def load_quantized(transform: ResidualDCT, arrays: Arrays) -> None:
     def set_blocks(name: str, first: int, count: int) -> None:
         network = transform.get_submodule(name.split(".")[0])
         for i in range(count):
-            prefix = f"{name}.{i}."
-            layer = {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)}
+            layer = weights.under(arrays, f"{name}.{i}.")
             _load_block(network[first + i], layer, hidden_limit(name))
 
     # Patches of `space_to_depth` are rows, columns, channels; those of torch are channels, rows, columns.

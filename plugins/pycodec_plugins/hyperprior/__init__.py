@@ -31,7 +31,6 @@ _MODULE_OF = {
     "losses": "task",
     "rounded": "quantizer",
     "split": "latent",
-    "under": "entropy",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -16,7 +16,7 @@ from pycodec.errors import InvalidInput
 from pycodec_plugins.cpm import QuantizedResidualDCT, lambda_of, load_quantized
 
 from . import decoders
-from .entropy import ScaleHyperprior, under
+from .entropy import ScaleHyperprior
 from .hyper import FrozenTransform, HyperSynthesis, HyperTransform
 from .integer import float_tensors
 from .latent import fold
@@ -135,8 +135,8 @@ def _with_syntheses(parts: Parts, tensors: Mapping[str, np.ndarray]) -> dict[str
     """A file's tensors, and the floats of networks that it has in integers alone (older ones had both)."""
     completed = dict(tensors)
     for prefix, network, integers in _syntheses(parts):
-        if not under(tensors, prefix):
-            found = float_tensors(network, under(tensors, integers))
+        if not weights.under(tensors, prefix):
+            found = float_tensors(network, weights.under(tensors, integers))
             completed |= {prefix + name: array for name, array in found.items()}
     return completed
 
@@ -146,14 +146,14 @@ def frozen_parts(config: Config, tensors: Mapping[str, np.ndarray]) -> Parts:
     entropy model has its float networks, which integers are measured against.
     """
     if is_quantized(config):
-        parts = _parts(config, quantized_transform(config, under(tensors, "quantized.")))
+        parts = _parts(config, quantized_transform(config, weights.under(tensors, "quantized.")))
     else:
         parts = build_parts(config)
         weights.load_module(parts.transform.transform, tensors, "transform.transform.")
     weights.load_module(parts.transform.hyper_analysis, tensors, "transform.hyper_analysis.")
     weights.load_module(parts.entropy_model, _with_syntheses(parts, tensors), "entropy_model.")
-    parts.quantizer.load_frozen(under(tensors, "means."))
-    parts.entropy_model.load_frozen(under(tensors, "coder."))
+    parts.quantizer.load_frozen(weights.under(tensors, "means."))
+    parts.entropy_model.load_frozen(weights.under(tensors, "coder."))
     return parts._replace(transform=FrozenTransform(parts.transform)) if is_quantized(config) else parts
 
 
@@ -161,7 +161,7 @@ def load_floats(parts: Parts, config: Config, tensors: Mapping[str, np.ndarray])
     """Set parts to the weights of a file, to train on."""
     modules = parts.modules()
     if is_quantized(config):
-        load_quantized(parts.transform.transform, under(tensors, "quantized."))
+        load_quantized(parts.transform.transform, weights.under(tensors, "quantized."))
         del modules["transform"]
         for name, module in parts.transform.named_children():
             if name != "transform":

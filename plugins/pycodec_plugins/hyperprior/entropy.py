@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pycodec import weights
 from pycodec.coding import Decoder, Tables, code_length_bits, code_lengths, encode
 from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
 
@@ -247,11 +248,11 @@ class ScaleHyperprior(nn.Module):
 
     def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Code with the arrays that ``freeze`` returned."""
-        tables = Tables.from_arrays(under(arrays, "tables."))
+        tables = Tables.from_arrays(weights.under(arrays, "tables."))
         if len(tables) != SCALES:
             raise InvalidInput(f"there are {len(tables)} tables of scales, expected {SCALES}")
-        self.prior.load_frozen(under(arrays, "prior."))
-        self.integer = IntegerSynthesis(under(arrays, "scale."))
+        self.prior.load_frozen(weights.under(arrays, "prior."))
+        self.integer = IntegerSynthesis(weights.under(arrays, "scale."))
         self.tables = joined(tables, self.prior.tables)
 
     def _hyper_indexes(self, shape: Sequence[int], quality_step: int) -> np.ndarray:
@@ -274,8 +275,3 @@ class ScaleHyperprior(nn.Module):
         """Scales of what the float network says."""
         scale = torch.exp(raw.clamp(max=math.log(SCALE_MAX))) if self.logarithmic else raw
         return lower_bound(scale, self.scale_min).clamp(max=SCALE_MAX)
-
-
-def under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The arrays whose names begin with ``prefix``, by the rest of their names."""
-    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pycodec import weights
 from pycodec.errors import MissingWeights
-from pycodec_plugins.hyperprior import FRACTION, Arrays, HyperpriorModel, ScaleHyperprior, Take, under
+from pycodec_plugins.hyperprior import FRACTION, Arrays, HyperpriorModel, ScaleHyperprior, Take
 
 from .context import ContextNetwork
 from .integer_context import IntegerContext, context_arrays
@@ -78,4 +79,4 @@ class QuadtreeHyperprior(ScaleHyperprior):
 
     def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
         super().load_frozen(arrays)
-        self.integer_context = IntegerContext(under(arrays, "context."))
+        self.integer_context = IntegerContext(weights.under(arrays, "context."))

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pycodec_plugins.hyperprior import FRACTION, Arrays, ZeroCentered, rounded, split, under
+from pycodec import weights
+from pycodec_plugins.hyperprior import FRACTION, Arrays, ZeroCentered, rounded, split
 
 from .context import ContextNetwork
 from .integer_context import IntegerContext, context_arrays
@@ -75,4 +76,4 @@ class QuadtreeCentered(ZeroCentered):
 
     def load_frozen(self, arrays: Mapping[str, np.ndarray]) -> None:
         super().load_frozen(arrays)
-        self.integer_context = IntegerContext(under(arrays, "context."))
+        self.integer_context = IntegerContext(weights.under(arrays, "context."))
