@@ -1,4 +1,4 @@
-"""Registers the cpm family: transforms, quantisers, entropy models; the codecs cpm and ctx3d; the ablation."""
+"""Registers the cpm family: parts, the codecs cpm, ctx3d and ctx3d-msssim, the ablation."""
 
 from __future__ import annotations
 
