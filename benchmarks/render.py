@@ -4,7 +4,7 @@ A table goes between <!-- results:NAME --> and <!-- /results:NAME -->. Names: rd
 context-decode, context-training, crops, masked-conv3d, each from its results file; goals, from all that is
 timed; cuda, from the files of GPUs; verify and optimize, from those of the codecs that were checked and whose
 files were optimised; gap, from the reports of pycodec gap; for a codec that ships weights, card-CODEC (how
-they were trained) and rd-points-CODEC.
+they were trained), rd-points-CODEC, and published-CODEC beside the figures of Mentzer et al. 2018.
 With --check nothing is written; exit status 1 when a table or a plot is not up to date.
 """
 

@@ -17,6 +17,7 @@ from . import common, crops, mean_scale
 from .goals import describe, short
 
 RATES = (0.15, 0.3, 0.5, 1.0, 1.5)  # bits per pixel that tables show
+PUBLISHED = (0.370, 0.975), (0.677, 0.987), (1.051, 0.992)  # bpp, MS-SSIM: the authors' README, Kodak
 TIMED = ("range_coder", "context_decode", "masked_conv3d", "codec")  # in the order of the table of goals
 
 
@@ -72,6 +73,17 @@ def rd_points_table(document: dict[str, Any], codec: str) -> str:
         for point in document["mean_points"].get(codec, [])
     ]
     return markdown(["quality", "bpp", "PSNR, dB", "MS-SSIM"], rows)
+
+
+def published_table(document: dict[str, Any], codec: str) -> str:
+    """MS-SSIM of a learned codec, its mean points interpolated, at the rates of the published ones."""
+    own = [rd.Row(**row) for row in document["rows"] if row["codec"] == codec]
+    found = curves.mean_at_rates(curves.mean_rows(own), "ms_ssim", [bpp for bpp, _ in PUBLISHED])
+    rows = [
+        [f"{bpp:.3f}", f"{published:.3f}", number(value, ".4f")]
+        for (bpp, published), value in zip(PUBLISHED, found, strict=True)
+    ]
+    return markdown(["bpp", "Mentzer et al. 2018", codec], rows)
 
 
 def card_table(metadata: dict[str, Any]) -> str:
@@ -512,4 +524,5 @@ SHIPPED = (
 CARDS = {name: PLUGINS / plugin / "weights" / f"{name}.md" for name, plugin in SHIPPED}
 for name, card in CARDS.items():
     TABLES[f"card-{name}"] = (str(card.with_suffix(".safetensors")), card_table)
+    TABLES[f"published-{name}"] = ("rd_kodak.json", functools.partial(published_table, codec=name))
     TABLES[f"rd-points-{name}"] = ("rd_kodak.json", functools.partial(rd_points_table, codec=name))
