@@ -1,5 +1,7 @@
 """The float networks: DCT start, causality of the context model, cost."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from torch import nn
 
 from pycodec.errors import WeightsMismatch
 from pycodec.training.recipe import find_recipe, load_recipe
+from pycodec_plugins.cpm import ctx3d
 from pycodec_plugins.cpm.autoencoder import ResidualAutoencoder
 from pycodec_plugins.cpm.context import ContextNetwork
 from pycodec_plugins.cpm.residual_dct import ResidualDCT
@@ -74,6 +77,29 @@ def test_default_transform_costs_at_most_25_kmac_a_pixel_each_way(recipe, image)
 
 
 @torch.no_grad()
+def test_costs_on_the_card_are_those_of_the_networks(image):
+    card = Path(ctx3d.WEIGHTS_MSSSIM).with_suffix(".md").read_text()
+    _, said, _ = card.partition("**Cost.**")
+    pixels, quality = 72 * 96, torch.tensor([3.0])
+    ours = ResidualDCT(**load_recipe(find_recipe("ctx3d_msssim")).config.get("transform", {}))
+    paper = ResidualAutoencoder(**load_recipe(find_recipe("cpm")).config["transform"]).eval()
+    costs = []
+    for transform, start in ((ours, ours.analysis_dct.numel() / 64), (paper, 0)):
+        y = transform.analysis(image, quality)
+        for call in (
+            lambda t=transform: t.analysis(image, quality),
+            lambda t=transform, y=y: t.synthesis(y, quality),
+        ):
+            costs.append((start + macs_per_pixel(transform, call, pixels)) / 1000)
+    k = 24
+    symbol = 13 * k + 14 * 2 * k * k
+    costs += [96 * (symbol + 14 * k * 2 + 95 * k) / 64000, 32 * (symbol + 14 * k * 6) / 64000]
+    assert [f"{cost:.1f}" for cost in costs] == ["18.5", "22.2", "310.8", "309.5", "29.1", "9.2"]
+    assert all(f"{cost:.1f}" in said for cost in costs)
+    assert sum(costs[2:4]) > 15 * sum(costs[:2])
+    assert sum(costs[2:4]) + 2 * costs[5] > 6 * (sum(costs[:2]) + 2 * costs[4])
+
+
 def test_each_importance_map_gives_its_own_mask():
     torch.manual_seed(0)
     net = ResidualAutoencoder(channels=8, width=8, groups=1, maps=3)  # in training: statistics of the batch
