@@ -79,7 +79,7 @@ def test_default_transform_costs_at_most_25_kmac_a_pixel_each_way(recipe, image)
 @torch.no_grad()
 def test_costs_on_the_card_are_those_of_the_networks(image):
     card = Path(ctx3d.WEIGHTS_MSSSIM).with_suffix(".md").read_text()
-    _, said, _ = card.partition("**Cost.**")
+    _, _, said = card.partition("**Cost.**")
     pixels, quality = 72 * 96, torch.tensor([3.0])
     ours = ResidualDCT(**load_recipe(find_recipe("ctx3d_msssim")).config.get("transform", {}))
     paper = ResidualAutoencoder(**load_recipe(find_recipe("cpm")).config["transform"]).eval()
@@ -95,7 +95,7 @@ def test_costs_on_the_card_are_those_of_the_networks(image):
     symbol = 13 * k + 14 * 2 * k * k
     costs += [96 * (symbol + 14 * k * 2 + 95 * k) / 64000, 32 * (symbol + 14 * k * 6) / 64000]
     assert [f"{cost:.1f}" for cost in costs] == ["18.5", "22.2", "310.8", "309.5", "29.1", "9.2"]
-    assert all(f"{cost:.1f}" in said for cost in costs)
+    assert [cost for cost in costs if f"{cost:.1f}" not in said] == []
     assert sum(costs[2:4]) > 15 * sum(costs[:2])
     assert sum(costs[2:4]) + 2 * costs[5] > 6 * (sum(costs[:2]) + 2 * costs[4])
 
