@@ -106,7 +106,7 @@ def test_each_importance_map_gives_its_own_mask():
     x = torch.rand(1, 3, 24, 32) * 255 - 128
     latents = [net.masked_analysis(x, torch.tensor([q])) for q in (1.0, 2.0, 3.0)]
     assert latents[0][0].shape == (1, 8, 3, 4)
-    used = [float(mask.mean()) for _, mask in latents]  # a third, two thirds and all, but for 5 %
+    used = [mask.mean().item() for _, mask in latents]  # a third, two thirds and all, but for 5 %
     assert used == pytest.approx([0.95 / 3, 0.95 * 2 / 3, 0.95], abs=0.15)
     for z, mask in latents:
         assert bool((z[mask == 0] == 0).all())
