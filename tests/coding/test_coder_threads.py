@@ -64,29 +64,34 @@ def test_the_gil_is_released(kind: str, operation: str) -> None:
     assert released
 
 
+def pulled_by_threads(decoder: Decoder) -> tuple[list[np.ndarray], list[Exception]]:
+    """What four threads get out of a decoder, and how they were refused."""
+    pulled: list[np.ndarray] = []
+    refused: list[Exception] = []
+
+    def pull() -> None:
+        while remaining := decoder.remaining:
+            try:
+                pulled.append(decoder.pull(min(20_000, remaining)))  # so many that the GIL is released
+            except Exception as error:
+                refused.append(error)
+
+    threads = [threading.Thread(target=pull) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return pulled, refused
+
+
 def test_a_step_decoder_is_for_one_thread() -> None:
     """Whoever comes while another thread pulls is refused, and nobody's symbols suffer."""
     c = case("iid", 3_000_000)
     data, busy = c.encode(), False
     for _ in range(200):  # on a busy machine threads do not meet every time
-        decoder = Decoder(data, c.tables)
-        pulled: list[np.ndarray] = []
-        refused: list[Exception] = []
-
-        def pull(decoder=decoder, pulled=pulled, refused=refused) -> None:
-            while remaining := decoder.remaining:
-                try:
-                    pulled.append(decoder.pull(min(20_000, remaining)))  # so many that the GIL is released
-                except Exception as error:
-                    refused.append(error)
-
-        threads = [threading.Thread(target=pull) for _ in range(4)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        met = [error for error in refused if "another thread is pulling from this decoder" in str(error)]
-        late = [error for error in refused if re.search(r"pull of \d+ symbols, but only \d+ of", str(error))]
+        pulled, refused = pulled_by_threads(Decoder(data, c.tables))
+        late = [e for e in refused if re.search(r"pull of \d+ symbols, but only \d+ of", str(e))]
+        met = [e for e in refused if "another thread is pulling from this decoder" in str(e)]
         assert len(met) + len(late) == len(refused), {str(error) for error in refused}
         assert all(isinstance(error, InvalidInput) for error in refused)
         np.testing.assert_array_equal(np.sort(np.concatenate(pulled)), np.sort(c.symbols))
