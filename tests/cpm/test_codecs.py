@@ -17,6 +17,7 @@ from pycodec.training.recipe import parse_recipe
 from pycodec.training.tables import tomllib
 from pycodec.training.task import ms_ssim
 from pycodec.weights import load as load_weights
+from pycodec_plugins.cpm.cpm import CpmTask
 from pycodec_plugins.cpm.ctx3d import Ctx3dTask
 
 RECIPES = {
@@ -207,6 +208,22 @@ def test_earlier_planes_start_as_nothing(tmp_path):
         task.initialize(tmp_path / "w.safetensors")
         bits.append(task.entropy_model.bits(y, y, quality))
     torch.testing.assert_close(bits[1], bits[0])
+
+
+def test_a_batch_of_cpm_has_images_of_all_maps():
+    """So that the batch norms of the decoder, which sees what each map leaves, learn statistics of all."""
+    config = {"transform": {"channels": 6, "width": 8, "groups": 1, "maps": 3}, "entropy_model": {"width": 8}}
+    task = CpmTask(config, distortion="mse", target_bpp=90.0, beta=2.0)
+    drawn = []
+    analysis = task.transform.masked_analysis
+    task.transform.masked_analysis = lambda x, quality: drawn.append(quality) or analysis(x, quality)
+    torch.manual_seed(0)
+    losses = task.training_step(torch.rand(32, 3, 16, 16) * 255 - 128, "concurrent")
+    assert set(drawn[0].tolist()) == {1.0, 2.0, 3.0}
+    # No file is as large as the targets, in bits per symbol here: rate clipping leaves them as the cost of rate.
+    targets = 90 * drawn[0] / 3 * 256 / (6 * 2 * 2)
+    rest = losses.by_optimizer["autoencoder"].item() - losses.scalars["distortion"]
+    assert rest == pytest.approx(2 * targets.mean().item(), rel=0.01)
 
 
 def test_training_for_ms_ssim(tmp_path):

@@ -108,7 +108,8 @@ class CpmTask(nn.Module):
     optimiser.
 
     Autoencoder, centres: d(x, x_hat) + max(beta t_i, beta MC), MC the masked coding cost (eq. 19) in bits per
-    symbol, t_i = i / maps * t the target of importance map i, drawn for each batch ("rate clipping").
+    symbol, t_i = i / maps * t the target of importance map i, drawn for each image ("rate clipping"). For
+    each image, not for each batch: the statistics that batch norms learn are those of all maps.
     Context model: the coding cost C (eq. 13). The gradient of MC reaches the encoder through the context
     model, by the soft assignment, and through the mask.
 
@@ -156,8 +157,7 @@ class CpmTask(nn.Module):
     def training_step(self, images: Tensor, stage: str) -> Losses:
         count, _, height, width = images.shape
         pixels = height * width
-        index = int(torch.randint(1, self.transform.maps + 1, ()))
-        quality = torch.full((count,), float(index), device=images.device)
+        quality = torch.randint(1, self.transform.maps + 1, (count,)).to(images)
         z, mask = self.transform.masked_analysis(images, quality)
         z_hat, symbols = self.quantizer.surrogate(z)
         losses: dict[str, Tensor] = {}
@@ -175,9 +175,9 @@ class CpmTask(nn.Module):
             loss = d + penalty
             if bits is not None:
                 ceil_mask = mask + (mask.ceil() - mask).detach()
-                masked_cost = (ceil_mask * bits).mean()
-                target = self.target_bpp * index / self.transform.maps * pixels / bits[0].numel()
-                loss = loss + (self.beta * masked_cost).clamp(min=self.beta * target)
+                masked_cost = (ceil_mask * bits).mean((1, 2, 3))
+                target = self.target_bpp * quality / self.transform.maps * pixels / bits[0].numel()
+                loss = loss + self.beta * torch.maximum(masked_cost, target).mean()
             losses["autoencoder"] = loss
             scalars |= {"distortion": d.item(), "loss": loss.item()}
         if bits is not None:
