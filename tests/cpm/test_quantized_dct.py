@@ -46,8 +46,8 @@ def test_integers_are_close_to_the_float_transform(shipped, quality):
     transform, integers = shipped
     x, q = as_input(scenery()), torch.tensor([quality])
     y = transform.analysis(x, q)
-    # Latents lie close to rounding boundaries by training: some hundredths of a step would show in the rate.
-    assert (integers.analysis(x, q) - y).square().mean().sqrt() < 0.015
+    # A fiftieth of a step is half a per cent of the squared error that rounding makes; more would show.
+    assert (integers.analysis(x, q) - y).square().mean().sqrt() < 0.02
     difference = integers.synthesis(y.round(), q) - transform.synthesis(y.round(), q)
     assert difference.square().mean().sqrt() < 0.5  # of 255
 
