@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pycodec import bitstream, images, limits, loading, tiled
+from pycodec import bitstream, images, limits, loading, rdoq, tiled
 from pycodec.bitstream import Container, Header
 from pycodec.errors import (
     CorruptStream,
@@ -30,6 +30,8 @@ from pycodec.profiling import stage
 from pycodec.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL import Image
 
     from pycodec.images import ImageLike
@@ -63,6 +65,9 @@ class Codec:
         default_quality: of `compress`.
         fingerprint: sha256 over configuration and weights, see `pycodec.weights.fingerprint`.
         version: of what turns files into pictures, where the fingerprint does not say it; see `version`.
+        error_weight: bits per pixel that a unit of mean squared error (0..255 scale) is worth at a quality
+            step. With it, and parts that can (`pycodec.types.RefinableTransform` and
+            `pycodec.types.ChoosingEntropyModel`), symbols are chosen by bits and error together, see `rdoq`.
     """
 
     def __init__(
@@ -76,12 +81,14 @@ class Codec:
         default_quality: float = 5.0,
         fingerprint: bytes,
         version: str | None = None,
+        error_weight: Callable[[int], float] | None = None,
     ):
         self.name = name
         self.transform, self.quantizer, self.entropy_model = transform, quantizer, entropy_model
         self.qualities, self.default_quality = qualities, default_quality
         self.fingerprint = fingerprint
         self._version = version or fingerprint.hex()
+        self._error_weight = error_weight if rdoq.can_refine(transform, entropy_model) else None
         for part in self._modules():
             part.eval().requires_grad_(False)  # training has parts of its own
 
@@ -92,7 +99,12 @@ class Codec:
         return self._version
 
     def compress(
-        self, image: ImageLike, quality: float | None = None, bpp: float | None = None, device: str = "cpu"
+        self,
+        image: ImageLike,
+        quality: float | None = None,
+        bpp: float | None = None,
+        device: str = "cpu",
+        effort: int = 1,
     ) -> bytes:
         """A .pci file.
 
@@ -104,18 +116,21 @@ class Codec:
             device: where the transform runs; on "cuda" symbols are coded there too, to the same bytes, if
                 quantizer and entropy model can (`pycodec.types.DeviceEntropyModel`) and this build has CUDA.
                 Else they are coded on the CPU.
+            effort: how often symbols are chosen anew, each time for about as long as 0 takes altogether, with
+                smaller files for the same error; on the CPU. 0 rounds them, as codecs do that cannot choose.
 
         Raises:
-            InvalidInput: an image, quality, bpp or device that cannot be used.
+            InvalidInput: an image, quality, bpp, device or effort that cannot be used.
             LimitExceeded: an image that is larger than `pycodec.limits` allow.
         """
         picture = as_picture(image)
         self._checked_shape(*picture.size)
+        _check_effort(effort)
         if bpp is None:
-            return self._encode(picture, self.quality_step(quality), device)
+            return self._encode(picture, self.quality_step(quality), device, effort)
         if quality is not None:
             raise InvalidInput("both quality and bpp are given, expected one of the two")
-        return self._encode_below(picture, bpp, device)
+        return self._encode_below(picture, bpp, device, effort)
 
     def decompress(
         self, data: bytes, device: str = "cpu", crop: tuple[int, int, int, int] | None = None
@@ -154,7 +169,9 @@ class Codec:
                 alpha = alpha[box.top : box.bottom, box.left : box.right]
             return images.to_pil(rgb, header.grey, alpha, icc)
 
-    def reconstruct(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
+    def reconstruct(
+        self, image: ImageLike, quality: float | None = None, device: str = "cpu", effort: int = 1
+    ) -> np.ndarray:
         """What the file of ``image`` decodes to, without coding: uint8 [H, W, 3], or bands as in
         `decompress`.
 
@@ -163,15 +180,17 @@ class Codec:
         """
         picture, step = as_picture(image), self.quality_step(quality)
         box = images.crop_box(None, *picture.size)
-        rgb = self._synthesize(self.symbols(picture, quality, device), step, box, device)
+        rgb = self._synthesize(self.symbols(picture, quality, device, effort), step, box, device)
         return np.asarray(images.to_pil(rgb, picture.grey, picture.alpha))
 
-    def symbols(self, image: ImageLike, quality: float | None = None, device: str = "cpu") -> np.ndarray:
+    def symbols(
+        self, image: ImageLike, quality: float | None = None, device: str = "cpu", effort: int = 1
+    ) -> np.ndarray:
         """The integers that get coded: int32 [channels, ceil(H / stride), ceil(W / stride)]."""
-        picture = as_picture(image)
+        picture, step = as_picture(image), self.quality_step(quality)
         self._checked_shape(*picture.size)
-        symbols = self._analyze(picture, self.quality_step(quality), device)
-        return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
+        _check_effort(effort)
+        return _on_host(self._chosen(self._analyze(picture, step, device), picture, step, device, effort)[0])
 
     def compress_symbols(self, symbols: np.ndarray, image: ImageLike, quality: float | None = None) -> bytes:
         """The .pci file of ``image`` with other symbols than its own, such as were optimised for it.
@@ -187,7 +206,7 @@ class Codec:
         picture, step = as_picture(image), self.quality_step(quality)
         if symbols.shape != (shape := self._checked_shape(*picture.size)):
             raise InvalidInput(f"symbols of shape {symbols.shape}, expected {shape} for this image")
-        return self._pack(np.ascontiguousarray(symbols, np.int32), picture, step)
+        return self._pack(np.ascontiguousarray(symbols, np.int32), None, picture, step)
 
     def file_symbols(self, data: bytes, device: str = "cpu") -> np.ndarray:
         """The integers in a .pci file that this codec wrote, as `symbols` gives those of an image.
@@ -198,8 +217,7 @@ class Codec:
         container = bitstream.parse(data)
         self._check_origin(container.header)
         self._checked_shape(container.header.width, container.header.height)
-        symbols = self._decode_symbols(container, device)
-        return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
+        return _on_host(self._decode_symbols(container, device))
 
     def importance(self, image: ImageLike, quality: float | None = None) -> np.ndarray | None:
         """Share 0..1 of the channels that each position of the latent may use: float32 [h, w]; None if the
@@ -246,16 +264,35 @@ class Codec:
             "config": self.config(),
         }
 
-    def _encode(self, picture: Picture, step: int, device: str) -> bytes:
+    def _encode(self, picture: Picture, step: int, device: str, effort: int) -> bytes:
         with stage("transform"):
             symbols = self._analyze(picture, step, device)
-        return self._pack(symbols, picture, step)
+        return self._pack(*self._chosen(symbols, picture, step, device, effort), picture, step)
 
-    def _pack(self, symbols: Symbols, picture: Picture, step: int) -> bytes:
-        with stage("coding"):
-            code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
-            encode = code.encode_tensor if isinstance(symbols, Tensor) else code.encode
-            payload = encode(symbols, step)
+    def _chosen(
+        self, symbols: Symbols, picture: Picture, step: int, device: str, effort: int
+    ) -> tuple[Symbols, bytes | None]:
+        """What is coded instead of ``symbols``, and the payload if it is known by now."""
+        payload: bytes | None = None
+        if self._error_weight is None:
+            return symbols, payload
+        code: Any = self.entropy_model
+        weight = self._error_weight(step) / 3  # of the error of a channel
+        box = images.crop_box(None, *picture.size)
+        for _ in range(effort):
+            with stage("transform"):
+                decoded = self._synthesize(symbols, step, box, device)
+                costs = rdoq.tradeoff(self.transform, picture.rgb, decoded, step, weight)
+            with stage("coding"):
+                symbols, payload = code.encode_chosen(_on_host(symbols), step, *costs)
+        return symbols, payload
+
+    def _pack(self, symbols: Symbols, payload: bytes | None, picture: Picture, step: int) -> bytes:
+        if payload is None:
+            with stage("coding"):
+                code: Any = self.entropy_model  # a DeviceEntropyModel if _codes_on says so
+                encode = code.encode_tensor if isinstance(symbols, Tensor) else code.encode
+                payload = encode(symbols, step)
         with stage("container"):
             width, height = picture.size
             header = Header(
@@ -268,13 +305,13 @@ class Codec:
                 container = replace(container, icc=images.pack_icc(picture.icc))
             return container.to_bytes()
 
-    def _encode_below(self, picture: Picture, bpp: float, device: str) -> bytes:
+    def _encode_below(self, picture: Picture, bpp: float, device: str, effort: int) -> bytes:
         """The largest file of at most ``bpp``, as far as sizes grow with the quality."""
         width, height = picture.size
         if not (bpp > 0 and math.isfinite(bpp)):
             raise InvalidInput(f"bpp {bpp:g}, expected a positive number of bits per pixel")
         low, high = (self.quality_step(quality) for quality in self.qualities)
-        best = self._encode(picture, low, device)
+        best = self._encode(picture, low, device, effort)
         if len(best) * 8 > bpp * width * height:
             raise InvalidInput(
                 f"bpp {bpp:g} is out of reach: at the lowest quality, {self.qualities[0]:g}, this image "
@@ -282,7 +319,7 @@ class Codec:
             )
         while low < high:  # the file of step low is best, and fits
             middle = (low + high + 1) // 2
-            data = self._encode(picture, middle, device)
+            data = self._encode(picture, middle, device, effort)
             if len(data) * 8 <= bpp * width * height:
                 low, best = middle, data
             else:
@@ -423,6 +460,15 @@ def check_device(device: str) -> None:
         raise InvalidInput(f"unknown device {device!r}, expected cpu or cuda") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise InvalidInput("no CUDA device here, or a torch built without CUDA; use the device cpu")
+
+
+def _check_effort(effort: int) -> None:
+    if effort < 0:
+        raise InvalidInput(f"effort {effort}, expected 0 or more")
+
+
+def _on_host(symbols: Symbols) -> np.ndarray:
+    return symbols.cpu().numpy() if isinstance(symbols, Tensor) else symbols
 
 
 def _symbols_crc(symbols: Symbols) -> int:

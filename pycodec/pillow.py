@@ -133,8 +133,8 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Called by ``Image.save``, whose keyword arguments are in ``image.encoderinfo``: ``quality`` or ``bpp``
-    as in `pycodec.Codec.compress`; ``codec``, a name or a `pycodec.Codec`; ``weights_file``; ``icc_profile``
+    """Called by ``Image.save``, whose keyword arguments are in ``image.encoderinfo``: ``quality`` or ``bpp``,
+    and ``effort``, as in `pycodec.Codec.compress`; ``codec``, a name or a `pycodec.Codec`; ``weights_file``; ``icc_profile``
     (None for none). The pixels are written as they are: no EXIF orientation is applied, none is stored.
 
     The file is written at the end and at once, so that an error leaves nothing in it.
@@ -157,7 +157,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}: {error}") from error
     for note in picture.notes:
         warnings.warn(f"{os.fsdecode(filename) or FORMAT}: {note}", stacklevel=3)  # 3: who called save
-    file.write(codec.compress(picture, quality, bpp))
+    effort = {"effort": options["effort"]} if "effort" in options else {}
+    file.write(codec.compress(picture, quality, bpp, **effort))
 
 
 def _codec(codec: str | Codec | None, weights_file: str | os.PathLike[str] | None) -> Codec:

@@ -12,8 +12,9 @@ What a component may have besides, and the codec or the conformance kit then mak
 * ``qualities``, lowest and highest quality of a transform or entropy model; by default 1 to 8.
 * ``halo`` of a transform or quantizer that works in tiles, see `LocalTransform` and `LocalQuantizer`.
 * ``reference()`` of an entropy model, its twin in plain numpy with the same ``encode`` and ``decode``.
-* what `DeclaredQuantizer`, `DeclaredEntropyModel`, `FreezableEntropyModel`, `InspectableEntropyModel`,
-  `InspectableTransform`, `DeclaredCodec` and `DeclaredMetric` list.
+* what `DeclaredQuantizer`, `DeclaredEntropyModel`, `FreezableEntropyModel`, `ChoosingEntropyModel`,
+  `InspectableEntropyModel`, `RefinableTransform`, `InspectableTransform`, `DeclaredCodec` and
+  `DeclaredMetric` list.
 """
 
 from __future__ import annotations
@@ -186,6 +187,25 @@ class FreezableEntropyModel(Protocol):
         ...
 
 
+class ChoosingEntropyModel(Protocol):
+    """What an entropy model may offer besides to an encoder that weighs bits against errors, see
+    `pycodec.rdoq`.
+    """
+
+    def encode_chosen(
+        self,
+        symbols: np.ndarray,  # [C, h, w], integers
+        quality_step: int,
+        slopes: np.ndarray,  # [C, h, w] int32
+        curvatures: np.ndarray,  # [C] int32, not negative
+    ) -> tuple[np.ndarray, bytes]:  # [C, h, w] int32
+        """What is chosen instead of ``symbols``, and its stream, as `EntropyModel.encode` gives it. Each of
+        ``symbols`` may become a neighbour, at a price of ``slope d + curvature d^2`` for adding d, if that
+        and the bits are less than for itself; both are in units of 2^-13 bit.
+        """
+        ...
+
+
 class InspectableEntropyModel(Protocol):
     """What an entropy model may offer besides to whoever looks into a file: where its bits are."""
 
@@ -195,6 +215,29 @@ class InspectableEntropyModel(Protocol):
         """Ideal code length of each symbol under the integer tables, in bits; they sum to
         `EntropyModel.code_length_bits`.
         """
+        ...
+
+
+class RefinableTransform(Transform, Protocol):
+    """What a transform may offer besides to an encoder that weighs bits against errors, see `pycodec.rdoq`:
+    its synthesis, to first order.
+    """
+
+    def error_slopes(self, error: np.ndarray, quality_step: int) -> np.ndarray:
+        """How the squared error of an image, summed, grows with each latent: twice its error times what
+        adding 1 to the latent adds to the image.
+
+        Args:
+            error: decoded less original pixels.  # [stride h, stride w, 3] int16
+            quality_step: 16 times the quality.
+
+        Returns:
+            [C, h, w] float32; they depend on no sum that is rounded, so as to be the same everywhere.
+        """
+        ...
+
+    def error_curvatures(self, quality_step: int) -> np.ndarray:
+        """Squared error, summed, of what adding 1 to a latent adds to the image.  # [C] float32"""
         ...
 
 

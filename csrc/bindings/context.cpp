@@ -104,6 +104,25 @@ pycodec::Span<int32_t> elements(Output& a) {
   return {a.mutable_data(), static_cast<size_t>(a.size())};
 }
 
+py::tuple encode_chosen(const ctx::Model& model, Output symbols, const Array<int32_t>& slopes,
+                        const Array<int32_t>& curvatures, const Array<int32_t>& bias0,
+                        const Array<int32_t>& bias3, int threads, const std::string& simd,
+                        const py::object& watch) {
+  const ctx::Shape shape = shape_of(symbols);
+  const ctx::Biases biases = biases_of(bias0, bias3);
+  const ctx::Options how = options(threads, simd, watch);
+  const pycodec::Span<int32_t> chosen = elements(symbols);
+  const ctx::Tradeoff tradeoff{{slopes.data(), static_cast<size_t>(slopes.size())},
+                               {curvatures.data(), static_cast<size_t>(curvatures.size())}};
+  std::vector<uint8_t> out;
+  double table_seconds;
+  {
+    const py::gil_scoped_release release;
+    out = ctx::encode_chosen(model, biases, shape, chosen, tradeoff, how, &table_seconds);
+  }
+  return py::make_tuple(py::bytes(reinterpret_cast<const char*>(out.data()), out.size()), table_seconds);
+}
+
 void decode(const ctx::Model& model, const py::bytes& data, Output symbols, const Array<int32_t>& bias0,
             const Array<int32_t>& bias3, int threads, const std::string& simd, const py::object& watch) {
   const ctx::Shape shape = shape_of(symbols);
@@ -137,6 +156,11 @@ void bind_context(py::module_& m) {
         "Stream of int32 symbols [D, H, W], and the seconds that its tables took; simd is a level's name, or "
         "'' "
         "for the one in use.");
+  m.def("context_encode_chosen", &encode_chosen, "model"_a, "symbols"_a.noconvert(), "slopes"_a.noconvert(),
+        "curvatures"_a.noconvert(), "bias0"_a.noconvert(), "bias3"_a.noconvert(), "threads"_a, "simd"_a,
+        "watch"_a = py::none(),
+        "Choose int32 symbols [D, H, W] in place, by slopes [D, H, W] and curvatures [D]; then as "
+        "context_encode.");
   m.def("context_decode", &decode, "model"_a, "data"_a, "symbols"_a.noconvert(), "bias0"_a.noconvert(),
         "bias3"_a.noconvert(), "threads"_a, "simd"_a, "watch"_a = py::none(),
         "Fill int32 symbols [D, H, W] from a stream.");

@@ -228,4 +228,39 @@ PYCODEC_HD inline uint64_t interval_cost(uint32_t frequency) {
   return (static_cast<uint64_t>(kPrecision + 1 - exponent) << 13) - (frequency << (13 - exponent));
 }
 
+// What a symbol costs under a table in the same units, with the bytes of its escape.
+PYCODEC_HD inline int64_t symbol_cost(const Logistic& table, int32_t symbol) {
+  uint32_t escape = 0;
+  const int index = table.class_of(symbol, escape);
+  int64_t cost = static_cast<int64_t>(interval_cost(table.interval(index).frequency));
+  if (index == table.escape_class()) {
+    cost += static_cast<int64_t>(8 << 13) *
+            (1 + (escape >> 7 != 0 ? 1 : 0) + (escape >> 14 != 0 ? 1 : 0) + (escape >> 21 != 0 ? 1 : 0));
+  }
+  return cost;
+}
+
+// A symbol or the neighbour that costs least in bits and image together, where that is less than the symbol:
+// of the neighbours, the one nearer to the location, which tends to save bits, and after it the one towards
+// which the image improves. The image's part of adding d is slope d + curvature d^2.
+PYCODEC_HD inline int32_t chosen_symbol(const Logistic& table, int32_t symbol, int32_t slope,
+                                        int32_t curvature) {
+  const int32_t expected = table.base + (table.sixteenth >> 3);
+  const int towards_location = symbol < expected ? 1 : symbol > expected ? -1 : 0;
+  const int towards_image = slope > curvature ? -1 : slope < -static_cast<int64_t>(curvature) ? 1 : 0;
+  if (towards_location == 0 && towards_image == 0) return symbol;
+  int64_t least = symbol_cost(table, symbol);
+  int32_t best = symbol;
+  const auto consider = [&](int d) {
+    const int64_t cost = symbol_cost(table, symbol + d) + static_cast<int64_t>(slope) * d + curvature;
+    if (is_symbol(symbol + d) && cost < least) {
+      least = cost;
+      best = symbol + d;
+    }
+  };
+  if (towards_location != 0) consider(towards_location);
+  if (towards_image != 0 && towards_image != towards_location) consider(towards_image);
+  return best;
+}
+
 }  // namespace pycodec::context

@@ -1,4 +1,4 @@
-// encode, decode and tables: one image's symbols through the network and the range coder.
+// encode, encode_chosen, decode and tables: one image's symbols through the network and the range coder.
 #include <chrono>
 #include <string>
 #include <vector>
@@ -132,6 +132,37 @@ Coded intervals_of(const Model& model, const Biases& biases, Shape shape, Span<c
   return coded;
 }
 
+// The same, of symbols that are chosen on the way: a step of the wavefront at a time, so that every choice
+// knows the tables that a decoder will have.
+Coded chosen_intervals(const Model& model, const Biases& biases, Shape shape, Span<int32_t> symbols,
+                       const Tradeoff& tradeoff, const Options& options) {
+  Coded coded{std::vector<Interval>(shape.size()), std::vector<ByteWriter>(shape.planes)};
+  const LogisticTables logistic = logistic_tables(model);
+  const int threads = threads_for(model, shape, Order::kWavefront, std::min(options.threads, shape.planes));
+  const auto evaluator = make_evaluator(model, biases, shape, Order::kWavefront, threads, options.simd);
+  const Steps& steps = evaluator->steps();
+  const size_t stride = evaluator->stride();
+  run_planes(steps, shape.planes, threads, options.watch, [&](int plane) {
+    return [&, stride, plane, codes = std::vector<uint8_t>(stride),
+            values = std::vector<int32_t>(stride * (model.outputs + 1))](int t) mutable {
+      evaluator->evaluate(plane, t, values.data());
+      size_t at = plane * shape.plane_size() + steps.start(t);
+      for (int i = 0; i < steps.lanes(t); ++i, at += steps.distance()) {
+        const Logistic table(logistic, values[i], values[stride + i]);
+        const int32_t y = chosen_symbol(table, symbols[at], tradeoff.slopes[at], tradeoff.curvatures[plane]);
+        symbols[at] = y;
+        codes[i] = input_code(model, y);
+        uint32_t escape = 0;
+        const int index = table.class_of(y, escape);
+        coded.intervals[at] = table.interval(index);
+        if (index == table.escape_class()) coded.escapes[plane].varint(escape);
+      }
+      evaluator->store(plane, t, codes.data());
+    };
+  });
+  return coded;
+}
+
 // Bytes that the intervals and escapes need, to within some per cent: enough to choose the layout.
 uint64_t payload_bytes(const Coded& coded) {
   uint64_t cost = 0;
@@ -141,20 +172,7 @@ uint64_t payload_bytes(const Coded& coded) {
   return bytes;
 }
 
-}  // namespace
-
-std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
-                            Span<const int32_t> symbols, const Options& options, double* table_seconds) {
-  check(model, biases, shape, symbols.size(), options);
-  if (table_seconds != nullptr) *table_seconds = 0;
-  if (symbols.empty()) return {};
-  check_symbols(model, symbols);
-  const auto start = std::chrono::steady_clock::now();
-  const Coded coded = intervals_of(model, biases, shape, symbols, options);
-  if (table_seconds != nullptr) {
-    *table_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-
+std::vector<uint8_t> stream_of(const Coded& coded, Shape shape, int threads) {
   const StreamLayout layout = choose_layout(payload_bytes(coded), shape.planes);
   const int substreams = layout.substreams(), lanes = layout.lanes();
 
@@ -164,7 +182,7 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
     const size_t planes = (shape.planes - 1 - s) / substreams + 1;
     writers.emplace_back(planes * shape.plane_size(), lanes);
   }
-  parallel_for(substreams, options.threads, [&](size_t s) {
+  parallel_for(substreams, threads, [&](size_t s) {
     const int last = static_cast<int>(s) + (shape.planes - 1 - static_cast<int>(s)) / substreams * substreams;
     for (int plane = last; plane >= 0; plane -= substreams) {
       const Interval* own = coded.intervals.data() + plane * shape.plane_size();
@@ -187,6 +205,44 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
     for (int d = s; d < shape.planes; d += substreams) out.append(coded.escapes[d].bytes());
   }
   return std::move(out.bytes());
+}
+
+}  // namespace
+
+std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shape,
+                            Span<const int32_t> symbols, const Options& options, double* table_seconds) {
+  check(model, biases, shape, symbols.size(), options);
+  if (table_seconds != nullptr) *table_seconds = 0;
+  if (symbols.empty()) return {};
+  check_symbols(model, symbols);
+  const auto start = std::chrono::steady_clock::now();
+  const Coded coded = intervals_of(model, biases, shape, symbols, options);
+  if (table_seconds != nullptr) {
+    *table_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return stream_of(coded, shape, options.threads);
+}
+
+std::vector<uint8_t> encode_chosen(const Model& model, const Biases& biases, Shape shape,
+                                   Span<int32_t> symbols, const Tradeoff& tradeoff, const Options& options,
+                                   double* table_seconds) {
+  check(model, biases, shape, symbols.size(), options);
+  if (model.head != Head::kParametric) {
+    throw InvalidArgument("symbols can be chosen for a parametric head only");
+  }
+  if (tradeoff.slopes.size() != symbols.size() ||
+      tradeoff.curvatures.size() != static_cast<size_t>(shape.planes)) {
+    throw InvalidArgument("the slopes or curvatures do not fit the volume");
+  }
+  if (table_seconds != nullptr) *table_seconds = 0;
+  if (symbols.empty()) return {};
+  check_symbols(model, {symbols.data(), symbols.size()});
+  const auto start = std::chrono::steady_clock::now();
+  const Coded coded = chosen_intervals(model, biases, shape, symbols, tradeoff, options);
+  if (table_seconds != nullptr) {
+    *table_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return stream_of(coded, shape, options.threads);
 }
 
 void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,

@@ -27,6 +27,18 @@ std::vector<uint8_t> encode(const Model& model, const Biases& biases, Shape shap
                             Span<const int32_t> symbols, const Options& options,
                             double* table_seconds = nullptr);
 
+// What changing symbols does to the image, in units of 2^-13 bit: adding d to a symbol costs
+// slopes[its index in the volume] d + curvatures[its plane] d^2 besides bits.
+struct Tradeoff {
+  Span<const int32_t> slopes, curvatures;
+};
+
+// As encode, after choosing for each of `symbols`, in coding order, what costs least: itself or a neighbour
+// (chosen_symbol). For the parametric head. Writes the choices back.
+std::vector<uint8_t> encode_chosen(const Model& model, const Biases& biases, Shape shape,
+                                   Span<int32_t> symbols, const Tradeoff& tradeoff, const Options& options,
+                                   double* table_seconds = nullptr);
+
 // Writes the symbols of a stream. Throws CorruptStream when `data` is not a stream of that many symbols.
 void decode(const Model& model, const Biases& biases, Shape shape, Bytes data, Span<int32_t> symbols,
             const Options& options);

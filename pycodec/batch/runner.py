@@ -73,6 +73,7 @@ def run(
     weights_file: str | os.PathLike[str] | None = None,
     quality: float | None = None,
     bpp: float | None = None,
+    effort: int | None = None,
     image_format: str | None = None,
     device: str = "cpu",
     engine: Engine = "local",
@@ -97,7 +98,7 @@ def run(
             the other kind are left out.
         codec: that compresses; by default the default codec, or that of ``weights_file``.
         weights_file: as for ``pycodec.load`` or ``pycodec.decompress``.
-        quality, bpp: of the .pci files, as for `pycodec.Codec.compress`.
+        quality, bpp, effort: of the .pci files, as for `pycodec.Codec.compress`.
         image_format: suffix of the decompressed images, any that Pillow writes; by default ``"png"``.
         device: ``"cpu"`` or ``"cuda"``.
         engine: ``"local"`` for processes of this machine, ``"ray"`` for a Ray cluster.
@@ -121,7 +122,7 @@ def run(
     direction = choose_direction(found, direction)
     weights_path = os.path.abspath(weights_file) if weights_file is not None else None
     settings = Settings(
-        str(out), direction, codec, weights_path, quality, bpp, device, limits=limits.current()
+        str(out), direction, codec, weights_path, quality, bpp, effort, device, limits=limits.current()
     )
     if direction == "compress":
         if image_format is not None:
@@ -194,19 +195,22 @@ def _to_compress(settings: Settings) -> Settings:
         raise InvalidInput("both quality and bpp are given, expected one of the two")
     elif not 0 < bpp < float("inf"):
         raise InvalidInput(f"bpp {bpp:g}, expected a positive number of bits per pixel")
+    if settings.effort is not None and settings.effort < 0:
+        raise InvalidInput(f"effort {settings.effort}, expected 0 or more")
     options = {
         "direction": settings.direction,
         "codec": codec.name,
         "fingerprint": codec.fingerprint.hex(),
         "quality": quality,
         "bpp": bpp,
+        "effort": settings.effort,
         "device": settings.device,
     }
     return replace(settings, options=options)
 
 
 def _to_decompress(settings: Settings, suffix: str) -> Settings:
-    given = {"codec": settings.codec, "quality": settings.quality, "bpp": settings.bpp}
+    given = {name: getattr(settings, name) for name in ("codec", "quality", "bpp", "effort")}
     for name, value in given.items():
         if value is not None:
             raise InvalidInput(f"{name} {value} is for compressing, and these files are decompressed")

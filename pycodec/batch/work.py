@@ -32,6 +32,7 @@ class Settings:
     weights: str | None = None
     quality: float | None = None
     bpp: float | None = None
+    effort: int | None = None
     device: str = "cpu"
     image_format: str = "PNG"
     """Pillow's name of it."""
@@ -101,7 +102,8 @@ def _compressed(settings: Settings, job: Job, source: bytes) -> tuple[bytes, byt
     picture = images.as_picture(job.path)
     codec = load_codec(settings.codec, settings.weights)
     _use_threads(settings.threads)
-    data = codec.compress(picture, settings.quality, settings.bpp, settings.device)
+    options = {} if settings.effort is None else {"effort": settings.effort}
+    data = codec.compress(picture, settings.quality, settings.bpp, settings.device, **options)
     return data, data, picture.notes
 
 

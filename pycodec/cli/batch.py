@@ -30,6 +30,11 @@ SHOWN = 20
 @click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16; the codec has its own default.")
 @click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
 @click.option(
+    "--effort",
+    type=click.IntRange(min=0),
+    help="How often symbols are chosen anew, for smaller files; 0 is fastest [default: 1].",
+)
+@click.option(
     "--format",
     "image_format",
     metavar="SUFFIX",

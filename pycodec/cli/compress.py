@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 @click.option("--quality", type=float, help="From 1 to 8 in steps of 1/16, or as a classical codec counts.")
 @click.option("--bpp", type=float, help="Best quality whose file has at most so many bits per pixel.")
 @click.option(
+    "--effort",
+    type=click.IntRange(min=0),
+    help="How often symbols are chosen anew, for smaller files; 0 is fastest [default: 1].",
+)
+@click.option(
     "--optimize",
     type=click.IntRange(min=1),
     metavar="STEPS",
@@ -52,6 +57,7 @@ def command(
     weights: str | None,
     quality: float | None,
     bpp: float | None,
+    effort: int | None,
     optimize: int | None,
     lam: float | None,
     device: str,
@@ -83,6 +89,8 @@ def command(
         raise InvalidInput("--lambda goes with --optimize; add the number of steps, --optimize 2000")
     if bpp is not None and optimize is not None:
         raise InvalidInput("--optimize starts from a quality; leave out --bpp")
+    if effort is not None and optimize is not None:
+        raise InvalidInput("--optimize chooses symbols itself; leave out --effort")
     codec = loading.load(name, weights_file=weights)
     suffix = getattr(codec, "suffix", ".pci")
     target = str(Path(source).with_suffix(suffix)) if output is None else output
@@ -95,7 +103,7 @@ def command(
     with profiling.profile(waiting(device) if profile else None) as stages:
         if optimize is None:
             with shown(picture.rgb[:, :, 0].size):
-                data = _coded(codec, picture, quality, bpp, device)
+                data = _coded(codec, picture, quality, bpp, device, effort)
         else:
             data = _optimized(codec, picture, quality, optimize, lam, device)
     seconds = time.perf_counter() - start
@@ -111,12 +119,17 @@ def command(
         click.echo(profile_line(stages, seconds), err=target == "-")
 
 
-def _coded(codec: Any, picture: Picture, quality: float | None, bpp: float | None, device: str) -> bytes:
+def _coded(
+    codec: Any, picture: Picture, quality: float | None, bpp: float | None, device: str, effort: int | None
+) -> bytes:
     """The file; for a codec with a format of its own, what ours do themselves is done here."""
     if not hasattr(codec, "suffix"):
-        data: bytes = codec.compress(picture, quality, bpp, device)
+        options = {} if effort is None else {"effort": effort}
+        data: bytes = codec.compress(picture, quality, bpp, device, **options)
         return data
     refuse_device(codec, device)
+    if effort is not None:
+        raise InvalidInput("--effort is for codecs that write .pci files; leave it out")
     if bpp is None:
         quality = getattr(codec, "default_quality", None) if quality is None else quality
         if quality is None:

@@ -112,6 +112,40 @@ class ContextModel:
         profiling.add("tables", table_seconds)
         return data
 
+    def encode_chosen(
+        self,
+        symbols: np.ndarray,  # [D, H, W], integers
+        slopes: np.ndarray,  # [D, H, W] int32
+        curvatures: np.ndarray,  # [D] int32, not negative
+        quality_step: int | None = None,
+        threads: int = 1,
+    ) -> tuple[np.ndarray, bytes]:
+        """Symbols int32 [D, H, W] that cost least in bits and image together, and their stream; the same for
+        any number of threads and on every machine. Parametric head only.
+
+        In coding order, each symbol may become a neighbour, which costs ``slope d + curvature`` in units of
+        2^-13 bit besides its bits: see docs/context-model.md.
+
+        Raises:
+            InvalidInput: as `encode`; slopes or curvatures of another type or shape; a categorical head.
+        """
+        if self.head != "parametric":
+            raise InvalidInput(f"symbols of a {self.head} head cannot be chosen; encode them as they are")
+        volume = self._volume(symbols).copy()
+        for name, costs, shape in (
+            ("slopes", slopes, volume.shape),
+            ("curvatures", curvatures, volume.shape[:1]),
+        ):
+            if costs.dtype != np.int32 or costs.shape != shape:
+                raise InvalidInput(f"{name} are {costs.dtype} {costs.shape}, expected int32 {shape}")
+        biases = self.biases(quality_step, volume.shape[0])
+        costs = np.ascontiguousarray(slopes), np.ascontiguousarray(curvatures)
+        data, table_seconds = native().context_encode_chosen(
+            self._native, volume, *costs, *biases, _threads(threads), "", _watch(volume)
+        )
+        profiling.add("tables", table_seconds)
+        return volume, data
+
     def decode(
         self, data: bytes, shape: tuple[int, int, int], quality_step: int | None = None, threads: int = 1
     ) -> np.ndarray:

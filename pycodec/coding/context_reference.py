@@ -130,6 +130,12 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
+def interval_cost(frequency: int) -> int:
+    """What an interval costs the encoder's choices, in 2^-13 bit; log2 is linear between powers of two."""
+    exponent = frequency.bit_length() - 1
+    return ((PRECISION + 1 - exponent) << 13) - (frequency << (13 - exponent))
+
+
 def encode(model: ContextModel, symbols: np.ndarray, quality_step: int | None = None) -> bytes:
     """Twin of :meth:`ContextModel.encode`."""
     planes, height, width = symbols.shape
@@ -146,9 +152,7 @@ def encode(model: ContextModel, symbols: np.ndarray, quality_step: int | None = 
             starts, frequencies, numbers = _intervals(model, symbols[d, h, w], values[:, d, h, w])
             coded[d].append((starts.tolist(), frequencies.tolist()))
             escapes[d] += b"".join(varint(int(n)) for n in numbers)
-            for f in coded[d][-1][1]:
-                exponent = f.bit_length() - 1
-                cost += ((PRECISION + 1 - exponent) << 13) - (f << (13 - exponent))
+            cost += sum(map(interval_cost, coded[d][-1][1]))
 
     payload = (cost >> 16) + sum(map(len, escapes))
     log_substreams = min(max(payload // 2048, 1), MAX_SUBSTREAMS, planes).bit_length() - 1
@@ -172,6 +176,42 @@ def encode(model: ContextModel, symbols: np.ndarray, quality_step: int | None = 
         body += b"".join(x.to_bytes(4, "little") for x in states)
         body += b"".join(word.to_bytes(2, "little") for word in reversed(words)) + side
     return bytes([log_substreams | log_lanes << 4]) + lengths + body
+
+
+def symbol_cost(model: ContextModel, symbol: int, value: np.ndarray) -> int:
+    """Of a symbol, in 2^-13 bit, under the table that ``value`` [2] names, with the bytes of its escape."""
+    _, frequencies, numbers = model.logistic_classes(np.array([symbol]), value[:, None])
+    return interval_cost(int(frequencies[0])) + sum(8 * len(varint(int(n))) << 13 for n in numbers)
+
+
+def chosen_symbol(model: ContextModel, symbol: int, value: np.ndarray, slope: int, curvature: int) -> int:
+    """A symbol or a neighbour, whichever costs least in bits and image."""
+    expected = (int(value[0]) + 8) >> 4
+    towards_location = (symbol < expected) - (symbol > expected)
+    towards_image = (slope < -curvature) - (slope > curvature)
+    best, least = symbol, symbol_cost(model, symbol, value)
+    for d in dict.fromkeys((towards_location, towards_image)):  # each once, in this order
+        if d and abs(symbol + d) <= MAX_SYMBOL:
+            cost = symbol_cost(model, symbol + d, value) + slope * d + curvature
+            if cost < least:
+                best, least = symbol + d, cost
+    return best
+
+
+def encode_chosen(
+    model: ContextModel,
+    symbols: np.ndarray,
+    slopes: np.ndarray,
+    curvatures: np.ndarray,
+    quality_step: int | None = None,
+) -> tuple[np.ndarray, bytes]:
+    """Twin of :meth:`ContextModel.encode_chosen`."""
+    symbols = symbols.astype(np.int32)
+    for d, h, w, values in _in_coding_order(model, symbols, quality_step):
+        for i, at in enumerate(zip(h, w, strict=True)):
+            symbol, slope = int(symbols[d][at]), int(slopes[d][at])
+            symbols[d][at] = chosen_symbol(model, symbol, values[:, i], slope, int(curvatures[d]))
+    return symbols, encode(model, symbols, quality_step)
 
 
 class _Reader:
@@ -263,6 +303,25 @@ def _step_values(
     return head_values(model, acc)
 
 
+def _in_coding_order(
+    model: ContextModel, symbols: np.ndarray, quality_step: int | None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Plane, rows, columns and tables [outputs, n] of every step, from the symbols of the steps before it.
+    Those of the step have to be there when it goes on.
+    """
+    arrays = model.arrays()
+    planes, height, width = symbols.shape
+    bias0, bias3 = model.biases(quality_step, planes)
+    plane = _Plane(model, height, width)
+    for d in range(planes):
+        previous, plane = plane, _Plane(model, height, width)
+        biases = [bias0[d], arrays["bias1"], arrays["bias2"], bias3[d]]
+        for h, w in steps(height, width):
+            earlier = earlier_planes(model, d, input_codes(model, symbols[:d, h, w]))
+            yield d, h, w, _step_values(model, previous, plane, h, w, biases, earlier)
+            plane.inputs[0][0, h + 1, w + 1] = input_codes(model, symbols[d, h, w])
+
+
 def decode(
     model: ContextModel, data: bytes, shape: tuple[int, int, int], quality_step: int | None = None
 ) -> np.ndarray:
@@ -290,22 +349,14 @@ def decode(
             np.cumsum(f)
             for f in np.split(arrays["table_frequencies"].astype(np.int64), np.cumsum(sizes)[:-1])
         ]
-    bias0, bias3 = model.biases(quality_step, planes)
-    plane = _Plane(model, height, width)
-    for d in range(planes):
-        previous, plane = plane, _Plane(model, height, width)
+    for d, h, w, values in _in_coding_order(model, symbols, quality_step):
         stream = substreams[d % count]
-        biases = [bias0[d], arrays["bias1"], arrays["bias2"], bias3[d]]
-        for h, w in steps(height, width):
-            earlier = earlier_planes(model, d, input_codes(model, symbols[:d, h, w]))
-            values = _step_values(model, previous, plane, h, w, biases, earlier)
-            for i in range(len(h)):
-                if model.head == "categorical":
-                    y = stream.symbol(i % lanes, np.cumsum(values[:, i]))
-                else:
-                    y = _logistic_symbol(stream, i % lanes, int(values[0, i]), int(values[1, i]), ends)
-                symbols[d, h[i], w[i]] = y
-            plane.inputs[0][0, h + 1, w + 1] = input_codes(model, symbols[d, h, w])
+        for i in range(len(h)):
+            if model.head == "categorical":
+                y = stream.symbol(i % lanes, np.cumsum(values[:, i]))
+            else:
+                y = _logistic_symbol(stream, i % lanes, int(values[0, i]), int(values[1, i]), ends)
+            symbols[d, h[i], w[i]] = y
     for stream in substreams:
         stream.finish()
     return symbols

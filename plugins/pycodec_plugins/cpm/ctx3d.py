@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,23 @@ def _created(name: str, source: Path) -> Ctx3dCodec:
         entropy_model,
         qualities=(1.0, float(QUALITIES)),
         fingerprint=bytes.fromhex(metadata["fingerprint"]),
+        error_weight=error_weight(metadata),
     )
+
+
+def error_weight(metadata: Mapping[str, Any]) -> Callable[[int], float] | None:
+    """What a unit of mean squared error is worth at a quality step, in bits per pixel, to weights of this
+    metadata; None if they were trained for something else.
+    """
+    if metadata.get("distortion", MSE) != MSE:  # the first weights do not say, nor their lambdas
+        return None
+    lambdas = metadata.get("lambdas", LAMBDAS)
+
+    def weight(step: int) -> float:
+        exact = lambda_of(torch.tensor(step / QUALITY_STEPS, dtype=torch.float64), lambdas, QUALITIES).item()
+        return float(f"{exact:.6g}")  # the same on every machine, whatever its exp rounds to
+
+    return weight
 
 
 class Ctx3dCodec(Codec):
@@ -114,9 +130,8 @@ class Ctx3dCodec(Codec):
         q = self.quality_step(quality) / 16
         tensors, metadata = weights.load(self._source)
         transform, _, entropy_model = restored(metadata["config"], tensors)
-        lam = None
-        if metadata.get("distortion", MSE) == MSE:  # the first weights do not say, nor their lambdas
-            lam = lambda_of(torch.tensor(q), metadata.get("lambdas", LAMBDAS), QUALITIES).item()
+        weight = error_weight(metadata)
+        lam = None if weight is None else weight(self.quality_step(quality))
         return ContextLatentModel(transform, entropy_model, q, lam).requires_grad_(False).eval()
 
     def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:

@@ -217,6 +217,13 @@ class ParametricContext(ContextEntropyModel):
         arrays = dict(model.arrays(), table_radius=radius, table_frequencies=frequencies)
         self.integer = ContextModel(arrays, head=self.head)
 
+    def encode_chosen(
+        self, symbols: np.ndarray, quality_step: int, slopes: np.ndarray, curvatures: np.ndarray
+    ) -> tuple[np.ndarray, bytes]:
+        """Of `pycodec.types.ChoosingEntropyModel`."""
+        threads = torch.get_num_threads()
+        return self._coder().encode_chosen(symbols, slopes, curvatures, quality_step, threads)
+
     def bits(self, values: Tensor, context: Tensor, quality: Tensor) -> Tensor:
         """Cost of every latent value under the float network.
 

@@ -31,5 +31,5 @@ def lambda_of(quality: Tensor, lambdas: Sequence[float], count: int) -> Tensor:
     """Weight of the squared error (0..255 scale) against bits per pixel, geometric between the ``lambdas`` of
     the lowest and the highest of so many qualities.
     """
-    low, high = torch.tensor(lambdas).log()
+    low, high = torch.tensor(lambdas, dtype=quality.dtype).log()
     return torch.exp(low + (high - low) * (quality - 1) / max(1, count - 1))
