@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pycodec.types import RefinableTransform
 
 COST_UNIT = 2.0**-13
@@ -52,9 +54,50 @@ def tradeoff(
     return slopes, _integers(transform.error_curvatures(step) * factor)
 
 
+def chosen(
+    symbols: np.ndarray,
+    slopes: np.ndarray,
+    curvatures: np.ndarray,
+    code_lengths: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    limits: tuple[int, int],
+) -> np.ndarray:
+    """Symbols or neighbours, whichever cost least: for an entropy model whose tables are all known, and have
+    their middle at 0.
+
+    Of neighbours, those are looked at that are nearer to 0 or make the image better.
+
+    Args:
+        symbols: integers.  # [n]
+        slopes, curvatures: of each, as from `tradeoff`.  # [n]
+        code_lengths: bits of given symbols at given places of the n.
+        limits: smallest and largest symbol.
+    """
+    best, to_image = symbols.copy(), np.where(slopes > 0, -1, 1)
+    to_image[np.abs(slopes.astype(np.int64)) <= curvatures] = 0
+    to_zero = -np.sign(symbols)
+    places = np.flatnonzero((to_zero != 0) | (to_image != 0))
+    least = _costs(code_lengths(symbols[places], places))
+    for directions in to_zero, np.where(to_image == to_zero, 0, to_image):
+        d = directions[places]
+        some = np.flatnonzero(
+            (d != 0) & (symbols[places] + d >= limits[0]) & (symbols[places] + d <= limits[1])
+        )
+        at, d = places[some], d[some]
+        neighbours = symbols[at] + d
+        costs = _costs(code_lengths(neighbours, at)) + slopes[at].astype(np.int64) * d + curvatures[at]
+        better = costs < least[some]
+        best[at[better]] = neighbours[better]
+        least[some[better]] = costs[better]
+    return best
+
+
 def can_refine(transform: Any, entropy_model: Any) -> bool:
     """Whether these parts have what it takes."""
     return hasattr(transform, "error_slopes") and hasattr(entropy_model, "encode_chosen")
+
+
+def _costs(bits: np.ndarray) -> np.ndarray:
+    return np.rint(bits / COST_UNIT).astype(np.int64)
 
 
 def _integers(costs: np.ndarray) -> np.ndarray:

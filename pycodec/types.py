@@ -389,7 +389,7 @@ class DifferentiableCodec(Protocol):
 
     def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:  # [1, ...] each -> [C, h, w] int32
         """Symbols of latents as `LatentModel.encode` gives those of an image: rounded as they are for
-        files.
+        files without effort.
         """
         ...
 

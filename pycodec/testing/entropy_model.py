@@ -276,6 +276,38 @@ def code_lengths(subject: Subject) -> None:
 
 
 @check("entropy_model")
+def chosen(subject: Subject) -> None:
+    """Where it chooses symbols by what they do to the image (`pycodec.types.ChoosingEntropyModel`), they are
+    what was given or neighbours of it, their stream is that of encode, and no change is made at any price.
+    """
+    m = subject.component
+    if not hasattr(m, "encode_chosen"):
+        skip("offers no encode_chosen")
+    for what, given in samples.volumes(m).items():
+        for step in samples.quality_steps(m):
+            slopes = np.random.default_rng(step).integers(-(2**16), 2**16, given.shape, np.int32)
+            free, dear = np.zeros(len(given), np.int32), np.full(len(given), 2**30, np.int32)
+            found, data = m.encode_chosen(given, step, slopes, free)
+            near = isinstance(found, np.ndarray) and found.dtype == np.int32 and found.shape == given.shape
+            require(
+                near and bool((np.abs(found - given) <= 1).all()),
+                f"encode_chosen of {what} chooses {described(found)}, expected int32 {given.shape} that are "
+                "the given symbols or neighbours of them",
+            )
+            require(
+                data == m.encode(found, step),
+                f"encode_chosen of {what} at quality step {step} gives another stream than the "
+                "expected one, encode's of the symbols it chose; let both be of the same symbols",
+            )
+            kept, _ = m.encode_chosen(given, step, np.zeros_like(slopes), dear)
+            require(
+                equal(kept, given),
+                f"encode_chosen of {what} changes symbols where the image loses more than any bits are worth, "
+                "expected none; weigh slopes and curvatures against bits",
+            )
+
+
+@check("entropy_model")
 def wrong_input(subject: Subject) -> None:
     """Symbols of another type, shape or range are refused, and so are shapes that are none."""
     m = subject.component

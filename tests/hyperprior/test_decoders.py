@@ -50,11 +50,13 @@ def brighter(base: Path) -> Path:
     return path
 
 
-def test_a_file_is_the_same_for_every_decoder(base: Path, brighter: Path) -> None:
+def test_a_file_is_for_every_decoder(base: Path, brighter: Path) -> None:
     usual, other = (pycodec.load(weights_file=base), pycodec.load(weights_file=base, decoder=str(brighter)))
     image = photo(70, 90)
     data = usual.compress(image, 5)
-    assert other.compress(image, 5) == data
+    assert other.compress(image, 5) == usual.compress(
+        image, 5, effort=0
+    )  # errors of another decoder say nothing
     difference = np.asarray(other.decompress(data)).astype(int) - np.asarray(usual.decompress(data))
     assert 6 <= difference.mean() <= 8
 
@@ -134,10 +136,12 @@ def test_a_decoder_starts_where_its_codec_is(base: Path, tmp_path: Path) -> None
     assert y.shape == (1, decoder.channels, 8, 4)
     assert not y.requires_grad and decoder(y, quality).requires_grad
     found = decoder(y, quality)[0].permute(1, 2, 0).add(128).clamp(0, 255).round().detach().numpy()
-    assert np.abs(found - codec.reconstruct(image, 4)).max() <= 2  # the codec's synthesis is in integers
+    assert (
+        np.abs(found - codec.reconstruct(image, 4, effort=0)).max() <= 2
+    )  # the codec's synthesis is in integers
     decoder.save(tmp_path / "same.safetensors", [image], [4.0], {})
     same = pycodec.load(weights_file=base, decoder=str(tmp_path / "same.safetensors"))
-    apart = same.reconstruct(image, 4).astype(int) - codec.reconstruct(image, 4)
+    apart = same.reconstruct(image, 4).astype(int) - codec.reconstruct(image, 4, effort=0)
     assert np.abs(apart).max() <= 2
 
 

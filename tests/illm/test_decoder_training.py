@@ -118,7 +118,7 @@ def test_files_stay_what_they_are_and_the_picture_changes(base: Path, tmp_path: 
     trained = pycodec.load("hyperprior", weights_file=base, decoder=str(path))
     image = photo(90, 70)
     data = usual.compress(image, 5)
-    assert trained.compress(image, 5) == data
+    assert trained.compress(image, 5) == usual.compress(image, 5, effort=0)
     assert not np.array_equal(np.asarray(trained.decompress(data)), np.asarray(usual.decompress(data)))
 
     # Training goes on from it where it was: in integers, so nearly.

@@ -465,6 +465,27 @@ class WithARefund(EntropyModel):
         return lengths - 50 * (np.arange(lengths.size) == 0).reshape(lengths.shape)
 
 
+@breaks("entropy_model", "chosen")
+class ChoosingInSecret(EntropyModel):
+    def encode_chosen(self, symbols, quality_step, slopes, curvatures):
+        other = np.where(slopes[:, :1] < -curvatures[:, None, None], symbols[:, :1], symbols)
+        return symbols.astype(np.int32), self.encode(other[..., ::-1], quality_step)
+
+
+@breaks("entropy_model", "chosen")
+class ChoosingFarAway(EntropyModel):
+    def encode_chosen(self, symbols, quality_step, slopes, curvatures):
+        found = np.where(slopes > curvatures[:, None, None], 0, symbols).astype(np.int32)
+        return found, self.encode(found, quality_step)
+
+
+@breaks("entropy_model", "chosen")
+class ChoosingAtAnyPrice(EntropyModel):
+    def encode_chosen(self, symbols, quality_step, slopes, curvatures):
+        found = (symbols - np.sign(symbols)).astype(np.int32)
+        return found, self.encode(found, quality_step)
+
+
 @breaks("entropy_model", "wrong_input")
 class Truncating(EntropyModel):
     def encode(self, symbols, quality_step):

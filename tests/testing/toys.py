@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pycodec import weights
+from pycodec import rdoq, weights
 from pycodec.errors import InvalidInput
 from pycodec.evaluation.metrics import psnr
 from pycodec.testing import sample
@@ -53,6 +53,17 @@ class EntropyModel(Steady, sample.SampleEntropyModel):
 
     def code_length_bits(self, symbols, quality_step):
         return super().code_length_bits(symbols, quality_step) + self.offset()
+
+    def encode_chosen(self, symbols, quality_step, slopes, curvatures):
+        def cost(values, places):
+            every = symbols.ravel().copy()
+            every[places] = values
+            return self.code_lengths(every.reshape(symbols.shape), quality_step).ravel()[places]
+
+        within = np.broadcast_to(curvatures[:, None, None], symbols.shape).ravel()
+        found = rdoq.chosen(symbols.ravel(), slopes.ravel(), within, cost, self.symbol_range)
+        found = found.reshape(symbols.shape).astype(np.int32)
+        return found, self.encode(found, quality_step)
 
     def encode_tensor(self, symbols, quality_step):
         return self.encode(symbols.cpu().numpy(), quality_step)

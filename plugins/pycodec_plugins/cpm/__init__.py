@@ -14,6 +14,7 @@ _MODULE_OF = {
     "QuantizedResidualDCT": "quantized_dct",
     "ResidualDCT": "residual_dct",
     "input_ranges": "quantize_dct",
+    "error_weight": "quality",
     "lambda_of": "quality",
     "load_quantized": "quantize_dct",
     "quantize": "quantize_dct",

@@ -19,6 +19,7 @@ from pycodec.training.task import Losses, as_batch, ms_ssim, quality_figures
 
 from .autoencoder import ResidualAutoencoder
 from .centers import LearnedCenters
+from .dct_start import start_as_dct
 from .entropy import CategoricalContext
 from .optimize import SymbolModel
 
@@ -119,6 +120,7 @@ class CpmTask(nn.Module):
         beta: weight of the rate, per bit per symbol, against the distortion (500 / 50 in the authors' code).
         distortion: "ms_ssim", 100 (1 - MS-SSIM), or "mse" on the 0..255 scale.
         regularization: weight of the L2 norm of the convolutions; ``center_regularization``: of the centres.
+        start: "random", as the paper, or "dct", see `dct_start`.
     """
 
     def __init__(
@@ -129,22 +131,30 @@ class CpmTask(nn.Module):
         distortion: str = "ms_ssim",
         regularization: float = 1e-4,
         center_regularization: float = 0.002,
+        start: str = "random",
     ):
         super().__init__()
         if distortion not in ("ms_ssim", "mse"):
             raise InvalidInput(f"distortion is {distortion!r}; expected 'ms_ssim' or 'mse'")
+        if start not in ("random", "dct"):
+            raise InvalidInput(f"start is {start!r}; expected 'random' or 'dct'")
         self.config = dict(config)
         self.transform, self.quantizer, self.entropy_model = parts(config)
+        if start == "dct":
+            start_as_dct(self.transform, self.quantizer)
         self.stride = self.transform.stride
         self.target_bpp, self.beta, self.distortion_name = target_bpp, beta, distortion
         self.regularization, self.center_regularization = regularization, center_regularization
 
     def parameter_groups(self, stage: str) -> Mapping[str, list[dict[str, Any]]]:
-        """Stages: "concurrent" (the paper's); for the ablation "autoencoder" without a rate, "context"."""
+        """Stages: "concurrent" (the paper's); "frozen", the same with the statistics that batch norms have
+        learned by then; for the ablation "autoencoder" without a rate, "context".
+        """
         autoencoder = [{"params": [*self.transform.parameters(), *self.quantizer.parameters()]}]
         context = [{"params": list(self.entropy_model.network.parameters())}]
         return {
             "concurrent": {"autoencoder": autoencoder, "context": context},
+            "frozen": {"autoencoder": autoencoder, "context": context},
             "autoencoder": {"autoencoder": autoencoder},
             "context": {"context": context},
         }[stage]
@@ -157,6 +167,9 @@ class CpmTask(nn.Module):
     def training_step(self, images: Tensor, stage: str) -> Losses:
         count, _, height, width = images.shape
         pixels = height * width
+        # What a batch norm makes of a crop depends on the others of its batch, which small batches vary so much
+        # that no decoder gets precise with it.
+        self.transform.train(stage != "frozen")
         quality = torch.randint(1, self.transform.maps + 1, (count,)).to(images)
         z, mask = self.transform.masked_analysis(images, quality)
         z_hat, symbols = self.quantizer.surrogate(z)

@@ -17,7 +17,7 @@ from pycodec.training.task import Losses, as_batch, ms_ssim, quality_figures
 
 from .entropy import ParametricContext, logistic_bits
 from .latent_model import ContextLatentModel
-from .quality import QualityTable, lambda_of
+from .quality import QualityTable, error_weight, lambda_of
 from .quantize_dct import input_ranges, load_quantized, quantize
 from .quantized_dct import QUALITY_STEPS, QuantizedResidualDCT
 from .residual_dct import ResidualDCT
@@ -90,23 +90,15 @@ def _created(name: str, source: Path) -> Ctx3dCodec:
         entropy_model,
         qualities=(1.0, float(QUALITIES)),
         fingerprint=bytes.fromhex(metadata["fingerprint"]),
-        error_weight=error_weight(metadata),
+        error_weight=_error_weight(metadata),
     )
 
 
-def error_weight(metadata: Mapping[str, Any]) -> Callable[[int], float] | None:
-    """What a unit of mean squared error is worth at a quality step, in bits per pixel, to weights of this
-    metadata; None if they were trained for something else.
-    """
+def _error_weight(metadata: Mapping[str, Any]) -> Callable[[int], float] | None:
+    """Of weights with this metadata; None if they were trained for another distortion."""
     if metadata.get("distortion", MSE) != MSE:  # the first weights do not say, nor their lambdas
         return None
-    lambdas = metadata.get("lambdas", LAMBDAS)
-
-    def weight(step: int) -> float:
-        exact = lambda_of(torch.tensor(step / QUALITY_STEPS, dtype=torch.float64), lambdas, QUALITIES).item()
-        return float(f"{exact:.6g}")  # the same on every machine, whatever its exp rounds to
-
-    return weight
+    return error_weight(metadata.get("lambdas", LAMBDAS), QUALITIES)
 
 
 class Ctx3dCodec(Codec):
@@ -130,7 +122,7 @@ class Ctx3dCodec(Codec):
         q = self.quality_step(quality) / 16
         tensors, metadata = weights.load(self._source)
         transform, _, entropy_model = restored(metadata["config"], tensors)
-        weight = error_weight(metadata)
+        weight = _error_weight(metadata)
         lam = None if weight is None else weight(self.quality_step(quality))
         return ContextLatentModel(transform, entropy_model, q, lam).requires_grad_(False).eval()
 

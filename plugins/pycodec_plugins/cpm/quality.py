@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,3 +33,13 @@ def lambda_of(quality: Tensor, lambdas: Sequence[float], count: int) -> Tensor:
     """
     low, high = torch.tensor(lambdas, dtype=quality.dtype).log()
     return torch.exp(low + (high - low) * (quality - 1) / max(1, count - 1))
+
+
+def error_weight(lambdas: Sequence[float], count: int) -> Callable[[int], float]:
+    """`lambda_of` as a function of the quality step, the same on every machine, whatever its exp rounds to."""
+
+    def weight(step: int) -> float:
+        quality = torch.tensor(step / 16, dtype=torch.float64)
+        return float(f"{lambda_of(quality, lambdas, count).item():.6g}")
+
+    return weight

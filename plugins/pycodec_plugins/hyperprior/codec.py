@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import pycodec
 from pycodec import Codec, weights
 from pycodec.errors import InvalidInput
-from pycodec_plugins.cpm import QuantizedResidualDCT, lambda_of, load_quantized
+from pycodec_plugins.cpm import QuantizedResidualDCT, error_weight, load_quantized
 
 from . import decoders
 from .entropy import ScaleHyperprior
@@ -177,7 +177,8 @@ def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:
     Args:
         weights_file: by default those that come with it.
         decoder: which synthesis turns files into pictures: the one in the weights, "mse", one that comes with
-            the codec, or a file of one that was trained for these weights. Files are the same for all.
+            the codec, or a file of one that was trained for these weights. Each decodes the files of all;
+            symbols are chosen by the errors that they make (`pycodec.rdoq`) with the first alone.
 
     Raises:
         InvalidInput: there is no such decoder.
@@ -186,15 +187,29 @@ def create(weights_file: str | Path | None = None, decoder: str = MSE) -> Codec:
     return HyperpriorCodec(NAME, weights_file, decoder)
 
 
+def _error_weight(metadata: Mapping[str, Any]) -> Callable[[int], float] | None:
+    """Of weights with this metadata; None if they were trained for a rate."""
+    count = qualities(metadata["config"])
+    lambdas = metadata.get("lambdas", LAMBDAS if count > 1 else None)  # the first weights do not say
+    return error_weight(lambdas, count) if lambdas else None
+
+
 class HyperpriorCodec(Codec):
     """A codec of these parts, a `pycodec.types.DifferentiableCodec`.
 
     Args:
         name: that its files say.
         weights_file, decoder: as those of `create`.
+        rounds: whether symbols are rounded latents, not chosen ones: for whoever measures what rounding does.
     """
 
-    def __init__(self, name: str, weights_file: str | Path | None = None, decoder: str = MSE):
+    def __init__(
+        self,
+        name: str,
+        weights_file: str | Path | None = None,
+        decoder: str = MSE,
+        rounds: bool = False,
+    ):
         self._source = weights_file or WEIGHTS, decoder
         tensors, metadata = self._load()
         config = metadata["config"]
@@ -205,6 +220,7 @@ class HyperpriorCodec(Codec):
             default_quality=min(5.0, float(qualities(config))),
             fingerprint=bytes.fromhex(metadata["fingerprint"]),
             version=weights.fingerprint(config, tensors).hex() if decoder != MSE else None,
+            error_weight=_error_weight(metadata) if decoder == MSE and not rounds else None,
         )
 
     def latent_model(self, quality: float | None = None) -> HyperpriorModel:
@@ -223,9 +239,8 @@ class HyperpriorCodec(Codec):
                 f"means follow in {parts.quantizer.passes} passes, scales in {parts.entropy_model.passes}; "
                 "expected one order of the latent, for a latent model"
             )
-        count = qualities(config)
-        lambdas = metadata.get("lambdas", LAMBDAS if count > 1 else None)  # the first weights do not say
-        lam = lambda_of(torch.tensor(q), lambdas, count).item() if lambdas else None
+        weight = _error_weight(metadata)
+        lam = weight(self.quality_step(quality)) if weight else None
         return parts.entropy_model.model_class()(parts, q, lam).requires_grad_(False).eval()
 
     def latent_symbols(self, latents: Sequence[Tensor]) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pycodec import weights
+from pycodec import rdoq, weights
 from pycodec.coding import Decoder, Tables, code_length_bits, code_lengths, encode
 from pycodec.errors import CorruptStream, InvalidInput, MissingWeights
 
@@ -29,7 +29,7 @@ from .gaussian import (
 from .hyper import HyperSynthesis
 from .integer import IntegerSynthesis, integer_arrays
 from .integer_layer import FRACTION, Arrays
-from .latent import fold, packed_channels, split
+from .latent import LIMIT, fold, packed_channels, split
 
 if TYPE_CHECKING:
     from .latent_model import HyperpriorModel
@@ -117,6 +117,29 @@ class ScaleHyperprior(nn.Module):
         self.in_order(y, z, take)
         threads = torch.get_num_threads()
         return encode(np.concatenate(values), self._tables(), np.concatenate(indexes), threads=threads)
+
+    def encode_chosen(
+        self, symbols: np.ndarray, quality_step: int, slopes: np.ndarray, curvatures: np.ndarray
+    ) -> tuple[np.ndarray, bytes]:
+        """Of `pycodec.types.ChoosingEntropyModel`; z stays as it is."""
+        y, z = self._split(symbols)
+        slopes_y, _ = self._split(slopes)
+        curvatures_y = np.broadcast_to(self._split(curvatures[:, None, None])[0][:, :1, :1], y.shape)
+        tables = self._tables()
+
+        def take(here: Any, found: np.ndarray) -> None:
+            chosen = rdoq.chosen(
+                y[here].ravel(),
+                slopes_y[here].ravel(),
+                curvatures_y[here].ravel(),
+                lambda values, places: code_lengths(values, tables, found[places]),
+                (-LIMIT, LIMIT),
+            )
+            y[here] = chosen.reshape(y[here].shape)
+
+        self.in_order(y, z, take)
+        packed = np.concatenate([fold(y), z])
+        return packed, self.encode(packed, quality_step)
 
     def decode(self, data: bytes, shape: Sequence[int], quality_step: int) -> np.ndarray:
         """Packed symbols (packed, h, w) int32 of a stream that ``encode`` wrote."""

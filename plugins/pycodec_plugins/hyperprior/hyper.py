@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -187,3 +188,12 @@ class FrozenTransform:
 
     def synthesis(self, latent: Tensor, quality: Tensor) -> Tensor:
         return self._transform.synthesis(latent, quality)
+
+    def error_slopes(self, error: np.ndarray, quality_step: int) -> np.ndarray:
+        """Of `pycodec.types.RefinableTransform`; z is nothing to the image."""
+        slopes = fold(self._transform.transform.error_slopes(error, quality_step))
+        return np.concatenate([slopes, np.zeros((self.hyper_channels, *slopes.shape[1:]), np.float32)])
+
+    def error_curvatures(self, quality_step: int) -> np.ndarray:
+        curvatures = self._transform.transform.error_curvatures(quality_step).repeat(RATIO**2)
+        return np.concatenate([curvatures, np.zeros(self.hyper_channels, np.float32)])

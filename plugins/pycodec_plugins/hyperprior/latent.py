@@ -15,6 +15,7 @@ from torch import Tensor
 from pycodec.errors import InvalidInput
 
 RATIO = 4  # stride of z over that of y
+LIMIT = 1 << 20  # of symbols
 
 Array = TypeVar("Array", Tensor, np.ndarray)
 

@@ -13,9 +13,7 @@ from pycodec.errors import InvalidInput
 from .hyper import HyperSynthesis
 from .integer import IntegerSynthesis, integer_arrays
 from .integer_layer import FRACTION, Arrays
-from .latent import fold, packed_channels, split
-
-LIMIT = 1 << 20  # of symbols
+from .latent import LIMIT, fold, packed_channels, split
 
 
 class ZeroCentered(nn.Module):

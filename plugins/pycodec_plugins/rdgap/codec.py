@@ -27,7 +27,7 @@ def create_context(weights_file: str | Path | None = None) -> Codec:
 
 
 def _created(name: str, weights_file: str | Path | None) -> Codec:
-    return HyperpriorCodec(name, weights_file or WEIGHTS / f"{name}.safetensors")
+    return HyperpriorCodec(name, weights_file or WEIGHTS / f"{name}.safetensors", rounds=True)
 
 
 def training_task(config: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
