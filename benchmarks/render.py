@@ -98,6 +98,7 @@ def main() -> int:
             common.ROOT / "docs" / "bounds.md",
             common.ROOT / "docs" / "training.md",
             common.ROOT / "docs" / "crops.md",
+            common.ROOT / "docs" / "rdoq.md",
             common.ROOT / "docs" / "illm.md",
             common.ROOT / "docs" / "res.md",
             common.ROOT / "docs" / "large.md",

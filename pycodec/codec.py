@@ -277,12 +277,13 @@ class Codec:
         if self._error_weight is None:
             return symbols, payload
         code: Any = self.entropy_model
+        transform: Any = self.transform  # both can, see rdoq.can_refine
         weight = self._error_weight(step) / 3  # of the error of a channel
         box = images.crop_box(None, *picture.size)
         for _ in range(effort):
             with stage("transform"):
                 decoded = self._synthesize(symbols, step, box, device)
-                costs = rdoq.tradeoff(self.transform, picture.rgb, decoded, step, weight)
+                costs = rdoq.tradeoff(transform, picture.rgb, decoded, step, weight)
             with stage("coding"):
                 symbols, payload = code.encode_chosen(_on_host(symbols), step, *costs)
         return symbols, payload

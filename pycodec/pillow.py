@@ -134,8 +134,9 @@ def _accept(prefix: bytes) -> bool:
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Called by ``Image.save``, whose keyword arguments are in ``image.encoderinfo``: ``quality`` or ``bpp``,
-    and ``effort``, as in `pycodec.Codec.compress`; ``codec``, a name or a `pycodec.Codec`; ``weights_file``; ``icc_profile``
-    (None for none). The pixels are written as they are: no EXIF orientation is applied, none is stored.
+    and ``effort``, as in `pycodec.Codec.compress`; ``codec``, a name or a `pycodec.Codec`; ``weights_file``;
+    ``icc_profile`` (None for none). The pixels are written as they are: no EXIF orientation is applied,
+    none is stored.
 
     The file is written at the end and at once, so that an error leaves nothing in it.
 

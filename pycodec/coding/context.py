@@ -139,9 +139,9 @@ class ContextModel:
             if costs.dtype != np.int32 or costs.shape != shape:
                 raise InvalidInput(f"{name} are {costs.dtype} {costs.shape}, expected int32 {shape}")
         biases = self.biases(quality_step, volume.shape[0])
-        costs = np.ascontiguousarray(slopes), np.ascontiguousarray(curvatures)
+        prices = np.ascontiguousarray(slopes), np.ascontiguousarray(curvatures)
         data, table_seconds = native().context_encode_chosen(
-            self._native, volume, *costs, *biases, _threads(threads), "", _watch(volume)
+            self._native, volume, *prices, *biases, _threads(threads), "", _watch(volume)
         )
         profiling.add("tables", table_seconds)
         return volume, data

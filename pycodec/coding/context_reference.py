@@ -326,7 +326,7 @@ def decode(
     model: ContextModel, data: bytes, shape: tuple[int, int, int], quality_step: int | None = None
 ) -> np.ndarray:
     """Twin of :meth:`ContextModel.decode`."""
-    planes, height, width = shape
+    planes = shape[0]
     symbols = np.zeros(shape, np.int32)
     if symbols.size == 0:
         if data:

@@ -302,7 +302,7 @@ def chosen(subject: Subject) -> None:
             kept, _ = m.encode_chosen(given, step, np.zeros_like(slopes), dear)
             require(
                 equal(kept, given),
-                f"encode_chosen of {what} changes symbols where the image loses more than any bits are worth, "
+                f"encode_chosen of {what} changes symbols where the image loses more than bits are worth, "
                 "expected none; weigh slopes and curvatures against bits",
             )
 

@@ -167,9 +167,8 @@ class CpmTask(nn.Module):
     def training_step(self, images: Tensor, stage: str) -> Losses:
         count, _, height, width = images.shape
         pixels = height * width
-        # What a batch norm makes of a crop depends on the others of its batch, which small batches vary so much
-        # that no decoder gets precise with it.
-        self.transform.train(stage != "frozen")
+        # What a batch norm makes of a crop depends on the others of its batch.
+        self.transform.train(stage not in ("frozen", "context"))
         quality = torch.randint(1, self.transform.maps + 1, (count,)).to(images)
         z, mask = self.transform.masked_analysis(images, quality)
         z_hat, symbols = self.quantizer.surrogate(z)

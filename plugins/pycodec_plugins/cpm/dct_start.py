@@ -1,10 +1,10 @@
 """An autoencoder of Mentzer et al. 2018 that starts as a block DCT, instead of at random.
 
-Every layer of its encoder and decoder can hold a linear map: a value passes a ReLU as a pair, itself and its
-negative; blocks of the trunk whose last batch norm is 0 are identities; and batch norms that have seen nothing
-yet change nothing. So the 8 x 8 DCT of the image, in an orthonormal colour space, comes about in three layers
-that each gather 2 x 2 positions, and its inverse likewise. From there on it is the paper's network; at a small
-budget, most of it would go into finding such a basis.
+Every layer of its encoder and decoder can hold a linear map: a value passes a ReLU as a pair, itself and
+its negative; blocks of the trunk whose last batch norm is 0 are identities; and a batch norm that keeps its
+statistics is linear. So the 8 x 8 DCT of the image, in an orthonormal colour space, comes about in three
+layers that each gather 2 x 2 positions, and its inverse likewise. From there on it is the paper's network; at
+a small budget, most of it would go into finding such a basis.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .centers import LearnedCenters
 from .dct import dct_basis
 
 COLOURS = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])  # luma and two chromas, not yet of length 1
-# Standard deviations of DCT coefficients of photographs whose pixels have deviation 1, by colour: of the means,
-# and at frequency 1; in between it falls as 1 / frequency.
+# Standard deviations of DCT coefficients of photographs whose pixels have deviation 1, by colour: of the
+# means, and at frequency 1; from there on they fall as 1 / frequency.
 MEANS, OTHERS = (12.3, 4.5, 2.2), (2.0, 0.53, 0.26)
-# A mean needs more than six levels: several channels have it, each with its centres at other places in between.
+# A mean needs more than six levels: several channels have it, each with its centres at other places.
 COPIES = 5, 2, 1
 SPACING = 0.9  # of centres, in standard deviations of a channel; one of them is 0, which masks leave
 PIXELS = torch.eye(12).reshape(12, 3, 2, 2)
@@ -45,34 +45,59 @@ def start_as_dct(autoencoder: ResidualAutoencoder, quantizer: LearnedCenters) ->
     maps = autoencoder.maps
     quantizer.centers.copy_(SPACING * (torch.arange(quantizer.count) - (quantizer.count - 1) // 2))
     basis, deviation, shift, share = _latent(autoencoder.channels)
-    features = _features()
+    features, spread = _features()
     from_pixels, from_features = _blocks(features, PIXELS), _blocks(basis, features)
+    # Features of one deviation: steps of the optimiser would change small ones by much of the large ones.
+    to_unit, from_unit = from_pixels / spread, from_pixels * spread
     gain = 1 + 2.0**autoencoder.groups  # of a trunk of identities, by the skips around them
 
     first, second, encoder_trunk, last = autoencoder.encoder
     _fill(first[0].weight, _negated(PIXELS, 0))
-    _fill(second[0].weight, _negated(_negated(from_pixels, 0), 1))
-    weight = _negated(from_features / (gain * deviation[:, None, None, None]), 1)
+    _fill(second[0].weight, _negated(_negated(to_unit, 0), 1))
+    weight = _negated(from_features * spread[:, 0] / (gain * deviation[:, None, None, None]), 1)
     _fill(last[0].weight, torch.cat([weight.new_zeros(maps, *weight.shape[1:]), weight]))
     last[1].bias[maps:] = shift
 
     first, decoder_trunk, second, last = autoencoder.decoder
-    back = from_features * (deviation * share)[:, None, None, None]
+    back = from_features / spread[:, 0] * (deviation * share)[:, None, None, None]
     _fill(first[0].weight, _negated(back, 1))
     first[1].bias[: 2 * FEATURES] = _negated(-(shift[:, None] * back[:, :, 0, 0]).sum(0), 0)  # of means alone
-    _fill(second[0].weight, _negated(_negated(from_pixels / gain, 0), 1))
+    _fill(second[0].weight, _negated(_negated(from_unit / gain, 0), 1))
     _fill(last[0].weight, _negated(PIXELS, 0))
 
     for trunk in encoder_trunk, decoder_trunk:
         for block in trunk.modules():
             if isinstance(block, ResidualBlock):
                 nn.init.zeros_(block.layers[1][1].weight)
+                for layer in block.layers:
+                    _enlarge(layer, gain)
+    inputs = 1, 1, None, gain, 1, None, gain, 1  # their size, of each layer that is no trunk
+    for layer, size in zip([*autoencoder.encoder, *autoencoder.decoder], inputs, strict=True):
+        if size is not None:
+            _enlarge(layer, size)
 
 
-def _features() -> Tensor:  # [FEATURES, 3, 4, 4]
+def _enlarge(layer: nn.Sequential, size: float) -> None:
+    """Make weights larger, and the deviation that the batch norm divides by. Adam changes weights by the
+    learning rate, whatever they are, and all of an output's alike: with weights so large, and inputs of
+    ``size``, an output changes by some hundredths of itself for a rate of 1e-3.
+    """
+    convolution, norm = layer[0], layer[1]
+    inputs = convolution.weight.numel() / norm.num_features  # of an output
+    if isinstance(convolution, nn.ConvTranspose2d):
+        inputs /= math.prod(convolution.stride)
+    factor = max(1.0, inputs * size / 50)
+    convolution.weight *= factor
+    norm.running_var.fill_(factor**2)
+
+
+def _features() -> tuple[Tensor, Tensor]:
+    """Patterns in pixels [FEATURES, 3, 4, 4], and standard deviations [FEATURES, 1, 1, 1]."""
     dct = dct_basis(4)
     kept = [(0, i) for i in range(16)] + [(c, i) for c in (1, 2) for i in (0, 1, 4, 5)]
-    return torch.stack([_colour(c)[:, None, None] * dct[i] for c, i in kept])
+    spread = [OTHERS[c] / (2 * math.hypot(*divmod(i, 4))) if i else MEANS[c] / 2 for c, i in kept]
+    patterns = torch.stack([_colour(c)[:, None, None] * dct[i] for c, i in kept])
+    return patterns, torch.tensor(spread)[:, None, None, None]
 
 
 def _latent(channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

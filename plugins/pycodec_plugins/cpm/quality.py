@@ -36,7 +36,7 @@ def lambda_of(quality: Tensor, lambdas: Sequence[float], count: int) -> Tensor:
 
 
 def error_weight(lambdas: Sequence[float], count: int) -> Callable[[int], float]:
-    """`lambda_of` as a function of the quality step, the same on every machine, whatever its exp rounds to."""
+    """`lambda_of` by the quality step, the same on every machine, whatever its exp rounds to."""
 
     def weight(step: int) -> float:
         quality = torch.tensor(step / 16, dtype=torch.float64)
