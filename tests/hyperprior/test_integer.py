@@ -65,6 +65,16 @@ def test_floats_come_back_from_integers(deconvolution: bool) -> None:
     assert apart.float().std() < 0.01 * FRACTION * expected.std()
 
 
+@torch.no_grad()
+def test_a_channel_that_is_hardly_active_comes_back_small() -> None:
+    """Its codes stand for next to nothing; in their units its weights would be thousands."""
+    floats, z = network(False), hyper_latents(8, 5, 7)
+    floats[0].bias[:4] = -1000
+    found = float_tensors(floats, integer_arrays(floats, z.split(4)))
+    largest = max(np.abs(found[f"{i}.weight"]).max() for i in (0, 3, 6))
+    assert largest < 10 * max(p.abs().max() for n, p in floats.named_parameters() if "weight" in n)
+
+
 def test_threads_do_not_matter() -> None:
     synthesis, z = (
         IntegerSynthesis(integer_arrays(network(False), [hyper_latents(2, 4, 4)])),

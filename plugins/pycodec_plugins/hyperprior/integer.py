@@ -32,7 +32,6 @@ from .integer_layer import (
 from .latent import RATIO
 
 LAYERS = 3  # two that enlarge, and the last
-HIDDEN_UNIT = 1 / 16  # of a hidden code in a float network that comes from integers; any would do
 TILE_POSITIONS = 1 << 13  # of z that are worked on together: all of an image of 32 million pixels
 
 
@@ -135,13 +134,15 @@ def float_tensors(network: HyperSynthesis, arrays: Mapping[str, np.ndarray]) -> 
         for name, module in network.named_children()
         if next(module.parameters(), None) is not None
     ]
-    for i, (name, module) in enumerate(convolutions):
+    weights, biases = [], []
+    for i in range(LAYERS):
         layer = IntegerLayer(arrays, str(i), _limit(i))
-        entering = HIDDEN_UNIT if i > 0 else 1.0
-        leaving = HIDDEN_UNIT if i < LAYERS - 1 else 1 / FRACTION
-        step = layer.multiplier * (leaving / (1 << SHIFT))  # of the sums
-        weight = torch.from_numpy(layer.weight * (step / entering)[:, None, None, None])
-        bias = layer.bias * step
+        step = layer.multiplier / (1 << SHIFT) * (1.0 if i < LAYERS - 1 else 1 / FRACTION)  # of the sums
+        weights.append(layer.weight * step[:, None, None, None])
+        biases.append(layer.bias * step)
+    _equalize(weights, biases)
+    for i, (name, module) in enumerate(convolutions):
+        weight, bias = torch.from_numpy(weights[i]), biases[i]
         if isinstance(module, nn.ConvTranspose2d):
             weight, bias = _from_phases(weight), bias[: len(bias) // 4]
         else:
@@ -152,6 +153,21 @@ def float_tensors(network: HyperSynthesis, arrays: Mapping[str, np.ndarray]) -> 
         tensors[f"{name}.weight"] = weight.float().contiguous().numpy()
         tensors[f"{name}.bias"] = bias.astype(np.float32)
     return tensors
+
+
+def _equalize(weights: list[np.ndarray], biases: list[np.ndarray]) -> None:
+    """Give each hidden channel the unit in which the weights that make it are as large as those that use it:
+    the sizes that training has and keeps. In codes, channels that are hardly ever active come from weights
+    of thousands.
+    """
+    for i in [0, 1] * 4:  # each changes what the other finds
+        made = np.square(weights[i]).reshape(4, weights[i + 1].shape[-1], -1).mean((0, 2))
+        used = np.square(weights[i + 1]).mean((0, 1, 2))
+        used = np.maximum(used, 1e-6 * used.max())  # of some, codes are so small that their weights are 0
+        factor = np.where((made > 0) & (used > 0), (used / np.where(made > 0, made, 1)) ** 0.25, 1.0)
+        weights[i] *= np.tile(factor, 4)[:, None, None, None]
+        biases[i] *= np.tile(factor, 4)
+        weights[i + 1] /= factor
 
 
 def _as_3x3(network: HyperSynthesis) -> Iterator[tuple[np.ndarray, np.ndarray]]:
