@@ -1,8 +1,8 @@
 """What the effort of an encoder buys: smaller files for the same error, for time.
 
 Every image at every whole quality with each effort, real files, decoded; BD-rate at equal PSNR against
-effort 0, which rounds, per image and then averaged. Seconds are of one thread, a median over all files;
-efforts take turns.
+effort 0, which rounds, per image and then averaged. Time is that of one thread over that of effort 0, a
+median over all files; efforts take turns.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ def measure(name: str, data: Path, efforts: list[int]) -> list[rd.Row]:
 
 
 def summary(rows: list[rd.Row], efforts: list[int]) -> list[dict[str, Any]]:
-    """Of each effort: BD-rate with its interval, images that gained, seconds of a file."""
+    """Of each effort: BD-rate with its interval, images that gained, time over that of the first."""
+
+    def seconds(row: rd.Row) -> float:
+        return row.encode_seconds or 0.0
+
     found = []
     of = {effort: [row for row in rows if row.codec == str(effort)] for effort in efforts}
     for effort in efforts:
@@ -60,7 +64,10 @@ def summary(rows: list[rd.Row], efforts: list[int]) -> list[dict[str, Any]]:
                 "high": rate.high,
                 "gained": sum(percent < 0 for percent in rate.per_image.values()),
                 "images": len(rate.per_image),
-                "encode_ms": 1000 * median(row.encode_seconds or 0.0 for row in of[effort]),
+                "time": median(
+                    seconds(row) / seconds(first)
+                    for row, first in zip(of[effort], of[efforts[0]], strict=True)
+                ),
             }
         )
     return found
@@ -82,12 +89,12 @@ def main() -> int:
             str(one["effort"]),
             f"{one['bd_rate_percent']:+.2f} %",
             f"{one['gained']} of {one['images']}",
-            f"{one['encode_ms']:.0f}",
+            f"{one['time']:.2f}",
         ]
         for name, found in codecs.items()
         for one in found
     ]
-    print(common.table(["codec", "effort", "BD-rate", "gained", "encode, ms"], table))
+    print(common.table(["codec", "effort", "BD-rate", "gained", "time"], table))
     return 0
 
 

@@ -161,7 +161,7 @@ def _require_round_trip(c: Any, image: Image.Image, quality: float, foreign: boo
         )
     if hasattr(c, "reconstruct"):
         require(
-            np.array_equal(np.asarray(decoded), c.reconstruct(image, quality, effort=0)),
+            np.array_equal(np.asarray(decoded), c.reconstruct(image, quality)),
             f"{what} decodes to other pixels than reconstruct() gives, expected the same; the decoder must "
             "compute what the encoder's own reconstruction does",
         )

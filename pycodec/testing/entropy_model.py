@@ -20,7 +20,7 @@ from pycodec.testing.transform import require_refusal
 
 SLACK, SLACK_BITS = 0.01, 64  # of a stream over its ideal code length
 SHORT_SLACK_BITS = 128  # of a short one: head, check and states of pycodec.coding take up to 13 bytes
-ALPHABET = 256  # symbols to either side of 0 over which probabilities of an unbounded alphabet are summed
+ALPHABET = 1024  # symbols to either side of 0 over which probabilities of an unbounded alphabet are summed
 SMALLEST_SUM = 0.9  # of an unbounded alphabet within these
 SUM_TOLERANCE = 1e-3
 LENGTH_TOLERANCE = 1e-9  # of sums in another order
