@@ -107,16 +107,7 @@ class ScaleHyperprior(nn.Module):
 
     def encode(self, symbols: np.ndarray, quality_step: int) -> bytes:
         """Stream of packed symbols (packed, h, w): z, then y."""
-        y, z = self._split(symbols)
-        values, indexes = [z.ravel()], [self._hyper_indexes(z.shape, quality_step)]
-
-        def take(here: Any, found: np.ndarray) -> None:
-            values.append(y[here].ravel())
-            indexes.append(found)
-
-        self.in_order(y, z, take)
-        threads = torch.get_num_threads()
-        return encode(np.concatenate(values), self._tables(), np.concatenate(indexes), threads=threads)
+        return self._encoded(*self._split(symbols), quality_step)
 
     def encode_chosen(
         self, symbols: np.ndarray, quality_step: int, slopes: np.ndarray, curvatures: np.ndarray
@@ -127,7 +118,7 @@ class ScaleHyperprior(nn.Module):
         curvatures_y = np.broadcast_to(self._split(curvatures[:, None, None])[0][:, :1, :1], y.shape)
         tables = self._tables()
 
-        def take(here: Any, found: np.ndarray) -> None:
+        def choose(here: Any, found: np.ndarray) -> None:
             chosen = rdoq.chosen(
                 y[here].ravel(),
                 slopes_y[here].ravel(),
@@ -137,9 +128,23 @@ class ScaleHyperprior(nn.Module):
             )
             y[here] = chosen.reshape(y[here].shape)
 
+        data = self._encoded(y, z, quality_step, choose)
+        return np.concatenate([fold(y), z]), data
+
+    def _encoded(
+        self, y: np.ndarray, z: np.ndarray, quality_step: int, before: Take = lambda here, indexes: None
+    ) -> bytes:
+        """Stream of y and z; ``before`` may still change what `in_order` comes to."""
+        values, indexes = [z.ravel()], [self._hyper_indexes(z.shape, quality_step)]
+
+        def take(here: Any, found: np.ndarray) -> None:
+            before(here, found)
+            values.append(y[here].ravel())
+            indexes.append(found)
+
         self.in_order(y, z, take)
-        packed = np.concatenate([fold(y), z])
-        return packed, self.encode(packed, quality_step)
+        threads = torch.get_num_threads()
+        return encode(np.concatenate(values), self._tables(), np.concatenate(indexes), threads=threads)
 
     def decode(self, data: bytes, shape: Sequence[int], quality_step: int) -> np.ndarray:
         """Packed symbols (packed, h, w) int32 of a stream that ``encode`` wrote."""
